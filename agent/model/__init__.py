@@ -1,0 +1,166 @@
+"""The Model and Conversation protocols: the seam between the loop and whatever answers.
+
+``agent.model.local`` answers with inference.Engine; tests have a ScriptedModel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseOptions:
+    """How one response is generated. None means: as the model's catalogue entry says.
+
+    ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none"
+    forbids calls.
+    ``tool_name`` narrows "required" to one tool.
+    """
+
+    max_tokens: int = 4096
+    temperature: float | None = None
+    seed: int = 0
+    tool_choice: Literal["auto", "required", "none"] = "auto"
+    tool_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRead:
+    """Progress of prefill: ``done`` of ``total`` tokens that had to be read; ``cached`` came from the KV cache."""
+
+    done: int
+    total: int
+    cached: int
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextAdded:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtAdded:
+    """A piece of the model's thoughts."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """The model began to write a call."""
+
+    call_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallAdded:
+    """A raw piece of the call being written (for live display only)."""
+
+    call_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallParsed:
+    """A call is complete."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFinished:
+    """The last event: the whole response."""
+
+    message: AssistantMessage
+
+
+ModelEvent = PromptRead | TextAdded | ThoughtAdded | ToolCallStarted | ToolCallAdded | ToolCallParsed | ResponseFinished
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the loop and the screen need to know of a model."""
+
+    name: str
+    context_tokens: int
+    thinks: bool
+    small: bool  # at most about 5B parameters: fewer tools, more scaffolding
+
+
+class Conversation(Protocol):
+    """The token transcript of one session: append-only, except for ``rewind`` and thoughts that the format drops.
+
+    Contract: ids that were sampled are kept as sampled and never rendered again. ``mark`` and ``rewind`` cost
+    nothing but
+    the re-reading of what follows the nearest checkpoint. One response at a time.
+    """
+
+    @property
+    def token_count(self) -> int:
+        """Tokens in the transcript now."""
+        ...
+
+    def add_user(self, text: str) -> None:
+        """Append a user message."""
+        ...
+
+    def add_tool_results(self, results: Sequence[ToolResultMessage]) -> None:
+        """Append the results of the calls of the last response, in their order."""
+        ...
+
+    def respond(self, options: ResponseOptions) -> AsyncIterator[ModelEvent]:
+        """Stream one response and append its ids; ends with ResponseFinished. Closing it early cancels and keeps
+        the ids so far.
+
+        Raises inference errors (ContextOverflow, ...) wrapped as AgentError where a person can act on them.
+        """
+        ...
+
+    def mark(self) -> int:
+        """A point to come back to."""
+        ...
+
+    def rewind(self, mark: int) -> None:
+        """Forget everything after ``mark``."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Exact number of tokens of plain text."""
+        ...
+
+    def dump(self) -> str:
+        """The transcript as JSON, for the store."""
+        ...
+
+
+class Model(Protocol):
+    """Something that answers; owns the engine."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts; available after ``start``."""
+        ...
+
+    async def start(self) -> None:
+        """Load; raises ModelError."""
+        ...
+
+    def open(self, system: str, tools: Sequence[ToolSpec]) -> Conversation:
+        """A new conversation with this system prompt and these tools."""
+        ...
+
+    def restore(self, dumped: str) -> Conversation:
+        """A conversation from ``Conversation.dump``; raises ValueError when it was made by another model."""
+        ...
+
+    async def close(self) -> None:
+        """Free everything."""
+        ...

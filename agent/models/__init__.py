@@ -1,0 +1,1 @@
+"""Which model file to run: the catalogue, the choice by memory, fetching and verifying."""

@@ -1,0 +1,48 @@
+"""The engine's typed errors; every message is one sentence for a person that names the thing and the next step.
+
+Nothing here is raised for a bug of ours.
+
+EngineError
+├── ModelLoadError      the model file is missing, damaged, or of an unsupported kind
+├── NotEnoughMemory     the weights or the KV cache do not fit
+├── ContextOverflow     the prompt is longer than the context
+├── EngineClosed        the engine was closed while, or before, a request was running
+└── DecodeFailed        llama.cpp reported a failure; the sequence was dropped
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Anything the engine can report to a person."""
+
+
+class ModelLoadError(EngineError):
+    """The model file is missing, damaged, or of a kind this build cannot run."""
+
+
+class NotEnoughMemory(EngineError):
+    """The weights or the KV cache do not fit into memory."""
+
+
+class ContextOverflow(EngineError):
+    """The prompt does not fit into the context.
+
+    ``needed`` and ``available`` are token counts.
+    """
+
+    def __init__(self, needed: int, available: int) -> None:
+        super().__init__(
+            f"The conversation needs {needed} tokens but the model's context holds {available}; "
+            "compact it with /compact, or start with a larger --context."
+        )
+        self.needed = needed
+        self.available = available
+
+
+class EngineClosed(EngineError):
+    """The engine was closed while, or before, a request was running."""
+
+
+class DecodeFailed(EngineError):
+    """llama.cpp reported a failure while decoding; the cached sequence was dropped."""

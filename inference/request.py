@@ -1,0 +1,115 @@
+"""What crosses the border of the engine: requests in, events out; frozen values only.
+
+Nothing here computes or holds a native handle, so that the same values can travel over a socket later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How one token is drawn from the logits.
+
+    ``temperature`` 0 is greedy. ``top_k`` (0: off) is applied before ``top_p`` (1.0: off) and ``min_p`` (0.0: off):
+    top-p over 262,144 tokens without top-k first costs 20 ms a token. ``seed`` fixes the random draws.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 64
+    top_p: float = 0.95
+    min_p: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """Which tokens may follow, as a Lark grammar in llguidance's dialect.
+
+    The grammar rules from the first generated token when ``from_start``; otherwise it starts after one of ``triggers``
+    was generated (the trigger itself is not part of the grammar). When the grammar is complete, generation is
+    free again until the next trigger, except that a complete ``from_start`` grammar with ``then_stop`` ends the
+    request.
+    """
+
+    lark: str
+    triggers: frozenset[int] = frozenset()
+    from_start: bool = False
+    then_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation: the whole prompt from position 0 as token ids; the engine finds out what it has already read.
+
+    ``checkpoints`` are token counts inside ``tokens`` worth a saved sliding window (end of the system part,
+    starts of user turns), ascending. ``stop_ids`` end generation; the stop token is part of the output.
+    ``initial`` are ids that count as generated already for the grammar (the output starts with them).
+    """
+
+    id: str
+    tokens: tuple[int, ...]
+    max_tokens: int
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop_ids: frozenset[int] = frozenset()
+    grammar: Grammar | None = None
+    checkpoints: tuple[int, ...] = ()
+
+
+class FinishReason(StrEnum):
+    """Why a request ended."""
+
+    STOP = "stop"  # a stop id was generated, or the grammar was complete
+    LENGTH = "length"  # max_tokens reached, or the context is full
+    CANCELLED = "cancelled"
+    REPETITION = "repetition"  # the output had become a loop
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What one request cost. Tokens are counts, times are milliseconds.
+
+    ``cached + prefilled`` is the length of the prompt; ``replayed`` tokens (part of ``prefilled``) had been read
+    before and
+    were read again behind a restored checkpoint.
+    """
+
+    cached_tokens: int = 0
+    prefilled_tokens: int = 0
+    replayed_tokens: int = 0
+    decoded_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    queue_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PrefillProgress:
+    """So many of the tokens that had to be read are read."""
+
+    done: int
+    total: int
+    cached: int
+    seconds_left: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokensDecoded:
+    """One or more generated token ids, in order (several when a draft was accepted)."""
+
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of a request."""
+
+    reason: FinishReason
+    stats: Stats
+
+
+EngineEvent = PrefillProgress | TokensDecoded | Finished

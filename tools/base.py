@@ -1,0 +1,114 @@
+"""The Tool protocol and what a tool is given to work with.
+
+Whether a call may run at all is decided above, in ``agent.permissions``; a tool only does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel
+
+from tools.workspace import Workspace
+
+
+class Effect(StrEnum):
+    """The most that a tool can do to the world; permissions are decided by it."""
+
+    NONE = "none"  # changes nothing outside the session (todo)
+    READ = "read"
+    WRITE = "write"  # changes files in the workspace
+    EXECUTE = "execute"  # runs a command
+
+
+class ToolError(Exception):
+    """The model's mistake (or bad luck) told in a sentence that says what to do next; becomes an error result."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A file as it was and as it is; None where it did not or does not exist. ``path`` is relative to the workspace."""
+
+    path: str
+    before: bytes | None
+    after: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a call came to: ``text`` for the model; ``changes`` and ``todos`` for the journal and the screen."""
+
+    text: str
+    is_error: bool = False
+    changes: tuple[FileChange, ...] = ()
+    todos: tuple[tuple[str, str], ...] | None = None  # (text, status)
+
+
+class ChangeRecorder(Protocol):
+    """Remembers before-images: the context covers one atomic write, so that a crash in between can be undone."""
+
+    def change(self, path: Path, before: bytes | None, after: bytes | None) -> AbstractContextManager[None]:
+        """Record the intent on entry and its completion on exit; an exception inside leaves it open."""
+        ...
+
+
+@dataclass(slots=True)
+class ToolContext:
+    """What a running tool may use.
+
+    ``emit`` takes pieces of live output. ``cancelled`` is asked now and then; a true answer ends the work soon.
+    ``environment`` is the complete environment of started commands.
+    """
+
+    workspace: Workspace
+    recorder: ChangeRecorder
+    emit: Callable[[str], None]
+    cancelled: Callable[[], bool]
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+
+
+class Tool(Protocol):
+    """One tool.
+
+    Contract: ``run`` raises ToolError for anything the model can mend and returns bounded text; it never blocks the
+    event
+    loop for more than a moment. ``preview`` (for approvals) shows without doing: a unified diff, or the command,
+    unabridged.
+    """
+
+    @property
+    def name(self) -> str:
+        """As the model writes it."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """For the model; the text is a prompt file."""
+        ...
+
+    @property
+    def arguments(self) -> type[BaseModel]:
+        """The pydantic model that validates a call's arguments; its JSON schema is shown to the model."""
+        ...
+
+    @property
+    def effect(self) -> Effect:
+        """The most it can do."""
+        ...
+
+    def summary(self, arguments: BaseModel) -> str:
+        """One line for people: what this call does."""
+        ...
+
+    async def preview(self, arguments: BaseModel, context: ToolContext) -> str:
+        """What the call would do; raises ToolError as ``run`` would."""
+        ...
+
+    async def run(self, arguments: BaseModel, context: ToolContext) -> ToolOutput:
+        """Do it."""
+        ...
