@@ -62,9 +62,9 @@ class TestRun:
 
     @property
     def collected_nothing(self) -> bool:
-        """Whether the command ran but found no test (pytest's exit code 5, unittest's from 3.12 on)."""
-        nothing = bool(_NOTHING_COLLECTED.search(self.output)) and not self.passed and not self.failed
-        return nothing and not self.failures
+        """Whether the command ran but found no test (exit code 5 is pytest's, and unittest's from 3.12 on)."""
+        nothing = self.exit_code == 5 or bool(_NOTHING_COLLECTED.search(self.output))
+        return nothing and not self.passed and not self.failed
 
     @property
     def summary(self) -> str:
