@@ -21,6 +21,8 @@ MAX_ELEMENTS = 1 << 23
 MAX_KEY_BYTES = 1 << 16
 MAX_TEXT_BYTES = 1 << 20
 MAX_TENSORS = 1 << 16
+MAX_LAYERS = 4_096
+MAX_CONTEXT = 1 << 31
 MAX_TENSOR_ELEMENTS = 1 << 48
 MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 KEPT_ARRAY = 1_024  # longer arrays are skipped, not built; per-layer arrays have at most a few hundred entries
@@ -186,7 +188,10 @@ class _Reader:
         start = -(-self._at // alignment) * alignment
         # A file without tensors (a vocabulary) may end right behind its settings.
         expected = start + tensors.end if tensors.count else self._at
-        return GgufHeader(version, metadata, tensors.count, tensors.size, tensors.parameters, expected)
+        header = GgufHeader(version, metadata, tensors.count, tensors.size, tensors.parameters, expected)
+        if not (0 <= header.n_layers <= MAX_LAYERS and 0 <= header.context_length <= MAX_CONTEXT):
+            raise self._damaged(f"{header.n_layers} layers, a context of {header.context_length}")
+        return header
 
     def _damaged(self, what: str) -> ModelLoadError:
         return ModelLoadError(f"The model file {self._path} is damaged ({what}); remove it and fetch it again.")
