@@ -1,8 +1,402 @@
 """The real Backend, on llama-cpp-python's low-level API; the only file that imports llama_cpp.
 
-It knows no request and no cache policy.
+It knows no request and no cache policy: when a cut is safe stands in ``inference.backend``.
 """
 
 from __future__ import annotations
 
-import llama_cpp  # noqa: F401
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from llama_cpp import llama_cpp as lib
+
+from inference.backend import BackendInfo, Batch
+from inference.backend.model_file import check_model_file
+from inference.backend.native import AbortFlag, BatchColumns, NativeLog, pointer
+from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.gguf_header import GgufHeader
+from inference.hardware import physical_cores
+from inference.request import SamplingParams
+from inference.sampling import FloatRow, Mask, allowed_ids, greedy
+
+KV_TYPES = {"f32": lib.GGML_TYPE_F32, "f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
+_NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
+_PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
+
+# The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
+native = cast("Any", lib)
+
+
+@functools.cache
+def _native_log() -> NativeLog:
+    """The one log of this process: llama.cpp knows a single callback, and it must outlive every model."""
+    lib.llama_backend_init()
+    log = NativeLog()
+    native.llama_log_set(log.callback, None)
+    return log
+
+
+class LlamaCppTokenizer:
+    """``inference.tokenizer.Tokenizer`` over the vocabulary of a loaded model; safe to use from any thread."""
+
+    def __init__(self, vocabulary: lib.llama_vocab_p) -> None:
+        self._vocabulary: lib.llama_vocab_p | None = vocabulary
+        self._n_vocab = lib.llama_vocab_n_tokens(vocabulary)
+        self._pieces: list[bytes | None] = [None] * self._n_vocab
+        self._control: dict[int, bool] = {}
+
+    @property
+    def n_vocab(self) -> int:
+        """Number of token ids."""
+        return self._n_vocab
+
+    @functools.cached_property
+    def bos_id(self) -> int | None:
+        """The id that starts a prompt, when the model wants one."""
+        bos: int = native.llama_vocab_bos(self._open())
+        return bos if bos >= 0 and lib.llama_vocab_get_add_bos(self._open()) else None
+
+    @functools.cached_property
+    def eog_ids(self) -> frozenset[int]:
+        """Ids that end a generation; the first use looks at every id (0.15 s for 262,144)."""
+        vocabulary, is_eog = self._open(), lib.llama_vocab_is_eog
+        return frozenset(i for i in range(self._n_vocab) if is_eog(vocabulary, i))
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of plain text, without BOS and without parsing control tokens."""
+        return self._tokenize(text.encode("utf-8", "replace"), parse_special=False)
+
+    def piece(self, token_id: int) -> bytes:
+        """The bytes of one token; raises IndexError outside the vocabulary."""
+        if not 0 <= token_id < self._n_vocab:
+            raise IndexError(f"token id {token_id} is outside a vocabulary of {self._n_vocab}")
+        found = self._pieces[token_id]
+        if found is None:
+            found = self._pieces[token_id] = self._native_piece(token_id)
+        return found
+
+    def token_id(self, written: str) -> int:
+        """The id whose written form is exactly ``written``; raises KeyError.
+
+        llama.cpp splits special tokens off before anything else, so a marker comes back as one id and no table of
+        the whole vocabulary is needed.
+        """
+        data = written.encode("utf-8", "replace")
+        ids = self._tokenize(data, parse_special=True)
+        if len(ids) != 1 or self.piece(ids[0]) != data:
+            raise KeyError(written)
+        return ids[0]
+
+    def is_control(self, token_id: int) -> bool:
+        """Whether the token is a control token, or a user-defined one with the written form ``<...>``."""
+        known = self._control.get(token_id)
+        if known is None:
+            known = self._control[token_id] = self._looks_like_control(token_id)
+        return known
+
+    def close(self) -> None:
+        """Forget the vocabulary: what was looked up stays known, everything else raises EngineClosed."""
+        self._vocabulary = None
+
+    def _open(self) -> lib.llama_vocab_p:
+        if self._vocabulary is None:
+            raise EngineClosed("The model was closed; start the engine again.")
+        return self._vocabulary
+
+    def _looks_like_control(self, token_id: int) -> bool:
+        piece = self.piece(token_id)
+        attributes = lib.llama_vocab_get_attr(self._open(), token_id)
+        if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL:
+            return True
+        return bool(attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED) and piece[:1] == b"<" and piece[-1:] == b">"
+
+    def _native_piece(self, token_id: int) -> bytes:
+        size = 64
+        while True:
+            # A buffer of its own for each call: ctypes lets other threads run meanwhile.
+            buffer = ctypes.create_string_buffer(size)
+            length = lib.llama_token_to_piece(self._open(), token_id, buffer, size, 0, True)
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+    def _tokenize(self, data: bytes, *, parse_special: bool) -> list[int]:
+        room = len(data) + 8  # a token stands for at least one byte; some vocabularies put a space in front
+        while True:
+            ids = np.empty(room, np.int32)
+            target = pointer(ids, ctypes.c_int32)
+            count = lib.llama_tokenize(self._open(), data, len(data), target, room, False, parse_special)
+            if count >= 0:
+                return ids[:count].tolist()
+            room = -count
+
+
+class LlamaCppSampler:
+    """``inference.backend.Sampler``: greedy in numpy, everything else in llama.cpp's sampler chain."""
+
+    def __init__(self, backend: LlamaCppBackend, params: SamplingParams) -> None:
+        self._backend = backend
+        self._greedy = params.temperature <= 0
+        self._chain = None if self._greedy else _chain(params)
+
+    def sample(self, row: int, mask: Mask | None = None) -> int:
+        """Draw from row ``row`` of the last decode, among the ids that ``mask`` allows (ValueError: none)."""
+        logits = self._backend.logits(row)  # also a guard: the native sampler aborts the process on a bad row
+        if self._greedy:
+            return greedy(logits, mask)
+        if self._chain is None:
+            raise EngineClosed("The sampler was closed.")
+        if mask is None:
+            return lib.llama_sampler_sample(self._chain, self._backend.context, row)
+        ids = allowed_ids(mask, logits.size)
+        if not ids.size:
+            raise ValueError("the mask allows no token")
+        candidates = np.zeros(ids.size, _CANDIDATE)
+        candidates["id"], candidates["logit"] = ids, logits[ids]
+        data = pointer(candidates, lib.llama_token_data)
+        array = native.llama_token_data_array(data, ids.size, -1, False)
+        native.llama_sampler_apply(self._chain, ctypes.byref(array))
+        chosen = int(array.data[array.selected].id)
+        lib.llama_sampler_accept(self._chain, chosen)
+        return chosen
+
+    def close(self) -> None:
+        """Free native memory."""
+        if self._chain is not None:
+            lib.llama_sampler_free(self._chain)
+            self._chain = None
+
+
+def _chain(params: SamplingParams) -> lib.llama_sampler_p:
+    """top-k, top-p, min-p, temperature, draw: in this order (top-p sorts whatever top-k leaves)."""
+    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+    if params.top_k > 0:
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(params.top_k))
+    if params.top_p < 1:
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(params.top_p, 1))
+    if params.min_p > 0:
+        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(params.min_p, 1))
+    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(params.temperature))
+    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(params.seed & 0x7FFFFFFF))
+    return chain
+
+
+class LlamaCppBackend:
+    """``inference.backend.Backend`` over one llama.cpp model and context; made by ``load``."""
+
+    def __init__(self, model: lib.llama_model_p, context: lib.llama_context_p, info: BackendInfo) -> None:
+        self._model: lib.llama_model_p | None = model
+        self._context: lib.llama_context_p | None = context
+        memory = lib.llama_get_memory(context)
+        vocabulary = lib.llama_model_get_vocab(model)
+        if not memory or not vocabulary:
+            raise ModelLoadError(f"{info.model_name} has no KV memory or no vocabulary; choose a text model.")
+        self._memory = memory
+        self._info = info
+        self._tokenizer = LlamaCppTokenizer(vocabulary)
+        self._columns = BatchColumns(lib.llama_batch(), info.n_batch)
+        self._row_type = ctypes.c_float * info.n_vocab
+        self._abort = AbortFlag()
+        lib.llama_set_abort_callback(context, self._abort.callback, self._abort.data)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        n_ctx: int,
+        n_batch: int = 512,
+        n_sequences: int = 1,
+        n_threads: int | None = None,
+        n_gpu_layers: int = -1,
+        swa_full: bool = False,
+        kv_type: str = "f16",
+        flash_attention: bool = True,
+        progress: Callable[[float], None] | None = None,
+    ) -> LlamaCppBackend:
+        """Load the GGUF file ``path`` with room for ``n_ctx`` tokens in each of ``n_sequences`` sequences.
+
+        ``n_batch`` rows are computed at once; ``n_threads`` defaults to the physical cores; ``n_gpu_layers`` -1 means all
+        layers, where the build can; ``kv_type`` is a key of ``KV_TYPES``; ``swa_full`` keeps all positions of
+        sliding-window layers (then no cut needs a checkpoint, at several times the memory); ``progress`` gets
+        the loaded fraction. Raises ModelLoadError or NotEnoughMemory.
+        """
+        header = check_model_file(path)
+        _native_log().clear()
+        model = _load_model(path, n_gpu_layers, progress)
+        params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)
+        params.swa_full = swa_full
+        params.type_k = params.type_v = KV_TYPES[kv_type]
+        # "auto" turns flash attention on wherever the device has it.
+        params.flash_attn_type = (
+            lib.LLAMA_FLASH_ATTN_TYPE_AUTO if flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
+        _native_log().clear()
+        context = lib.llama_init_from_model(model, params)
+        if not context:
+            lib.llama_model_free(model)
+            raise NotEnoughMemory(
+                f"A context of {n_ctx:,} tokens for {path.name} does not fit into memory ({_native_log().reason()}); "
+                "choose a smaller context or a smaller model."
+            )
+        return cls(model, context, _info(path, header, model, context, params))
+
+    @property
+    def info(self) -> BackendInfo:
+        """Facts of the loaded model; ``n_swa`` is 0 also when the cache keeps every position (``swa_full``)."""
+        return self._info
+
+    @property
+    def tokenizer(self) -> LlamaCppTokenizer:
+        """The model's vocabulary."""
+        return self._tokenizer
+
+    @property
+    def context(self) -> lib.llama_context_p:
+        """The native context, for drafters and samplers; raises EngineClosed."""
+        if self._context is None:
+            raise EngineClosed("The model was closed; start the engine again.")
+        return self._context
+
+    def decode(self, batch: Batch) -> None:
+        """Append the rows to the KV memory; raises DecodeFailed, the memory unchanged.
+
+        All rows are one micro-batch (n_ubatch = n_batch), so even a decode that is aborted half-way has overwritten
+        nothing that the window before it needs. ValueError for an empty or too large batch: llama.cpp would abort.
+        """
+        if not 0 < len(batch.tokens) <= self._info.n_batch:
+            raise ValueError(f"a batch has 1 to {self._info.n_batch} rows, not {len(batch.tokens)}")
+        self._abort.clear()
+        result = lib.llama_decode(self.context, self._columns.fill(batch))
+        if result != 0:
+            self._undo(batch, result)
+
+    def _undo(self, batch: Batch, result: int) -> None:
+        """Cut what a failed decode may have left, and raise."""
+        if result == _NO_SLOT:
+            raise DecodeFailed(f"The KV memory of {self._info.n_ctx:,} tokens is full; compact the conversation.")
+        if result == _INVALID_BATCH:
+            raise DecodeFailed(f"llama.cpp refused the batch ({_native_log().reason()}).")
+        starts: dict[int, int] = {}
+        for sequence, position in zip(batch.sequences, batch.positions, strict=True):
+            starts[sequence] = min(position, starts.get(sequence, position))
+        for sequence, position in starts.items():
+            self.seq_rm(sequence, position, -1)
+        if result == _ABORTED:
+            raise DecodeFailed("The decode was stopped on request.")
+        raise DecodeFailed(f"llama.cpp failed while decoding ({_native_log().reason()}).")
+
+    def request_abort(self) -> None:
+        """From any thread: the decode in progress fails at its next graph node (CPU; a GPU finishes its graph)."""
+        self._abort.set()
+
+    def seq_rm(self, sequence: int, start: int, end: int) -> bool:
+        """Drop positions [start, end) of a sequence; end -1 means to the end."""
+        return bool(lib.llama_memory_seq_rm(self._memory, sequence, start, end))
+
+    def seq_cp(self, source: int, target: int, start: int, end: int) -> None:
+        """Let ``target`` share positions [start, end) of ``source``."""
+        lib.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def seq_pos_min(self, sequence: int) -> int:
+        """Lowest position that every layer still holds; -1 when the sequence is empty."""
+        return lib.llama_memory_seq_pos_min(self._memory, sequence)
+
+    def seq_pos_max(self, sequence: int) -> int:
+        """Highest position held; -1 when the sequence is empty."""
+        return lib.llama_memory_seq_pos_max(self._memory, sequence)
+
+    def save_window(self, sequence: int) -> bytes:
+        """The sliding-window state of a sequence; empty where there is no window."""
+        if not self._info.n_swa:
+            return b""
+        size: int = native.llama_state_seq_get_size_ext(self.context, sequence, _PARTIAL)
+        data = np.empty(size, np.uint8)
+        target = pointer(data, ctypes.c_uint8)
+        written: int = native.llama_state_seq_get_data_ext(self.context, target, size, sequence, _PARTIAL)
+        return data[:written].tobytes()
+
+    def load_window(self, sequence: int, data: bytes) -> None:
+        """Restore what ``save_window`` gave; raises DecodeFailed when llama.cpp refuses it."""
+        if not data:
+            return
+        source = ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
+        read: int = native.llama_state_seq_set_data_ext(self.context, source, len(data), sequence, _PARTIAL)
+        if read != len(data):
+            raise DecodeFailed(f"A saved window could not be restored ({_native_log().reason()}).")
+
+    def logits(self, row: int) -> FloatRow:
+        """A view of one row's logits, valid until the next decode; ValueError where none were asked for."""
+        values = native.llama_get_logits_ith(self.context, row)
+        if not values:  # a NULL of these bindings is falsy, not None
+            raise ValueError(f"row {row} of the last decode has no logits")
+        memory: Any = self._row_type.from_address(ctypes.addressof(values.contents))
+        return np.frombuffer(memory, np.float32)
+
+    def sampler(self, params: SamplingParams) -> LlamaCppSampler:
+        """A new sampler; the caller closes it."""
+        return LlamaCppSampler(self, params)
+
+    def close(self) -> None:
+        """Free the context and the model; calling it again does nothing."""
+        self._tokenizer.close()
+        if self._context is not None:
+            lib.llama_free(self._context)
+            self._context = None
+        if self._model is not None:
+            lib.llama_model_free(self._model)
+            self._model = None
+
+
+def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None) -> lib.llama_model_p:
+    params = lib.llama_model_default_params()
+    params.n_gpu_layers = n_gpu_layers if lib.llama_supports_gpu_offload() else 0
+
+    def report(fraction: float, _data: object) -> bool:
+        if progress is not None:
+            progress(fraction)
+        return True
+
+    callback = lib.llama_progress_callback(report)  # kept until loading is over
+    params.progress_callback = callback
+    model = lib.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise ModelLoadError(f"llama.cpp cannot load {path}: {_native_log().reason()}.")
+    return model
+
+
+def _context_params(*, n_ctx: int, n_batch: int, n_sequences: int, n_threads: int | None) -> lib.llama_context_params:
+    params = lib.llama_context_default_params()
+    params.n_ctx = n_ctx * n_sequences
+    params.n_batch = params.n_ubatch = n_batch
+    params.n_seq_max = n_sequences
+    # One buffer for each sequence: in a shared one seq_cp fails as soon as the window has moved on.
+    params.kv_unified = n_sequences == 1
+    params.n_threads = params.n_threads_batch = n_threads or physical_cores()
+    return params
+
+
+def _info(
+    path: Path,
+    header: GgufHeader,
+    model: lib.llama_model_p,
+    context: lib.llama_context_p,
+    params: lib.llama_context_params,
+) -> BackendInfo:
+    vocabulary = lib.llama_model_get_vocab(model)
+    return BackendInfo(
+        model_name=header.name or path.name,
+        architecture=header.architecture,
+        n_ctx=lib.llama_n_ctx_seq(context),
+        n_batch=lib.llama_n_batch(context),
+        n_vocab=lib.llama_vocab_n_tokens(vocabulary) if vocabulary else 0,
+        n_swa=0 if params.swa_full else lib.llama_model_n_swa(model),
+        n_sequences=params.n_seq_max,
+        model_bytes=lib.llama_model_size(model),
+    )
