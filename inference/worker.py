@@ -1,0 +1,198 @@
+"""Serves one request on a backend: reuse the prefix, prefill the rest, then draft, verify, accept.
+
+It runs in the thread that owns the backend and knows neither threads nor queues; ``inference.in_process`` does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from inference.backend import Backend, Batch
+from inference.drafters import Drafter
+from inference.errors import ContextOverflow, DecodeFailed
+from inference.output import Output
+from inference.prefix_cache import PrefixCache
+from inference.repetition import RepetitionLimits
+from inference.request import EngineEvent, Finished, FinishReason, PrefillProgress, Request, Stats, TokensDecoded
+from inference.sequence import KVSequence
+from inference.speculative import draft_limit, verify
+
+GUESSED_PREFILL_TPS = 100.0
+"""Prefill speed in tokens/s until one is measured: a 1.5B model on two cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """``max_draft`` is the longest draft asked of the drafter, in tokens; ``clock`` gives seconds."""
+
+    max_draft: int = 8
+    repetition: RepetitionLimits = field(default_factory=RepetitionLimits)
+    clock: Callable[[], float] = time.perf_counter
+
+
+class _CancelledError(Exception):
+    """The request was cancelled between two decodes."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """One request being served. ``tokens`` are the prompt and what was generated; times are seconds of the clock."""
+
+    request: Request
+    cancelled: Callable[[], bool]
+    sequence: KVSequence
+    tokens: list[int]
+    cached: int
+    replayed: int
+    started: float
+    last_row: int = 0
+    prefilled: int = 0
+    prefill_ended: float | None = None
+    drafted: int = 0
+    accepted: int = 0
+
+    def stats(self, now: float) -> Stats:
+        prefill_ended = self.prefill_ended or now
+        return Stats(
+            cached_tokens=self.cached,
+            prefilled_tokens=self.prefilled,
+            replayed_tokens=min(self.replayed, self.prefilled),
+            decoded_tokens=len(self.tokens) - len(self.request.tokens),
+            drafted_tokens=self.drafted,
+            accepted_tokens=self.accepted,
+            prefill_ms=1000 * (prefill_ended - self.started),
+            decode_ms=1000 * (now - prefill_ended),
+        )
+
+
+class Worker:
+    """Serves requests one after the other; what was read stays in the cache between them."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        cache: PrefixCache,
+        drafter: Drafter | None = None,
+        options: WorkerOptions | None = None,
+    ) -> None:
+        self._backend = backend
+        self._info = backend.info
+        self._cache = cache
+        self._drafter = drafter
+        self._options = options or WorkerOptions()
+        self._prefill_tps = GUESSED_PREFILL_TPS
+
+    def serve(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
+        """Generate; the last event is Finished. With ``max_tokens`` 0 the prompt is only read.
+
+        ``cancelled`` is asked before every decode. Raises ValueError for an empty prompt, ContextOverflow before
+        anything is changed, and DecodeFailed after the sequence was dropped.
+        """
+        if not request.tokens:
+            raise ValueError("a prompt needs at least one token")
+        if len(request.tokens) > self._info.n_ctx:
+            raise ContextOverflow(len(request.tokens), self._info.n_ctx)
+        run = self._begin(request, cancelled)
+        try:
+            yield from self._prefill(run)
+            reason = yield from self._generate(run)
+        except _CancelledError:
+            reason = FinishReason.CANCELLED
+        except DecodeFailed:
+            if not cancelled():
+                self._cache.drop(run.sequence)
+                raise
+            # The abort may have left rows of the decode in the memory.
+            self._cache.trim(run.sequence, len(run.sequence))
+            reason = FinishReason.CANCELLED
+        yield Finished(reason, run.stats(self._options.clock()))
+
+    def reset(self) -> None:
+        """Forget everything that was read: after an unforeseen fault nobody knows what the memory holds."""
+        self._cache.reset()
+
+    def _begin(self, request: Request, cancelled: Callable[[], bool]) -> _Run:
+        started = self._options.clock()
+        reuse = self._cache.acquire(request.tokens)
+        tokens = list(request.tokens)
+        return _Run(request, cancelled, reuse.sequence, tokens, reuse.cached, reuse.replayed, started)
+
+    def _prefill(self, run: _Run) -> Iterator[PrefillProgress]:
+        total = len(run.tokens) - run.cached
+        marks = self._checkpoint_marks(run.request)
+        began = self._options.clock()
+        yield PrefillProgress(0, total, run.cached, total / self._prefill_tps)
+        while True:
+            position = len(run.sequence)
+            if position in marks:
+                self._cache.save_checkpoint(run.sequence)
+            if position == len(run.tokens):
+                break
+            end = min(position + self._info.n_batch, *(mark for mark in marks if mark > position), len(run.tokens))
+            self._decode(run, run.tokens[position:end], every_row=False)
+            run.prefilled += end - position
+            self._prefill_tps = run.prefilled / max(self._options.clock() - began, 1e-6)
+            yield PrefillProgress(run.prefilled, total, run.cached, (total - run.prefilled) / self._prefill_tps)
+        run.prefill_ended = self._options.clock()
+
+    def _checkpoint_marks(self, request: Request) -> frozenset[int]:
+        """Where prefill stops to save the window: where the request says, and before the prompt's last token.
+
+        The latter lets the same prompt be answered once more for one token: behind the last token there would be no
+        logits to draw from, and the saved window reaches not one position further back than its own needs.
+        """
+        if self._info.n_swa == 0:
+            return frozenset()
+        length = len(request.tokens)
+        return frozenset(mark for mark in (*request.checkpoints, length - 1) if 0 < mark <= length)
+
+    def _generate(self, run: _Run) -> Generator[TokensDecoded, None, FinishReason]:
+        """Draw tokens until one ends the output, and return why it ended."""
+        with closing(self._backend.sampler(run.request.sampling)) as sampler:
+            output = Output(run.request, sampler, self._options.repetition)
+            ids: tuple[int, ...] = () if output.reason else (output.draw(run.last_row),)
+            while ids:
+                run.tokens.extend(ids)
+                yield TokensDecoded(ids)
+                ids = self._next(run, output)
+        return output.reason or FinishReason.LENGTH
+
+    def _next(self, run: _Run, output: Output) -> tuple[int, ...]:
+        """The tokens that one decode gives; none when the output has ended or the context is full."""
+        resident = len(run.sequence)
+        if output.reason or resident >= self._info.n_ctx:
+            return ()
+        room = draft_limit(self._options.max_draft, self._info.n_batch, self._info.n_ctx - resident, output.room)
+        draft = self._drafter.draft(run.tokens, room)[:room] if self._drafter and room else ()
+        self._decode(run, (run.tokens[-1], *draft), every_row=True)
+        verdict = verify(draft, output.draw, lambda _: output.reason is not None)
+        if draft:
+            self._settle(run, resident + 1 + verdict.accepted, len(draft), verdict.accepted)
+        return verdict.ids
+
+    def _settle(self, run: _Run, length: int, drafted: int, accepted: int) -> None:
+        """Take rejected draft tokens out of the memory, and tell the drafter."""
+        assert self._drafter is not None
+        run.drafted += drafted
+        run.accepted += accepted
+        self._drafter.accepted(accepted)
+        if accepted == drafted:
+            return
+        resident = list(run.sequence.tokens[:length])
+        self._cache.trim(run.sequence, length)
+        # A draft as long as the window's slack can push out what is needed again: then the cut fell back further.
+        while (position := len(run.sequence)) < length:
+            self._decode(run, resident[position : position + self._info.n_batch], every_row=False)
+
+    def _decode(self, run: _Run, tokens: Sequence[int], *, every_row: bool) -> None:
+        """Append ``tokens`` to the sequence; the logits of each row, or of the last one only."""
+        if run.cancelled():
+            raise _CancelledError
+        start, rows = len(run.sequence), len(tokens)
+        logits = [True] * rows if every_row else [False] * (rows - 1) + [True]
+        self._backend.decode(Batch(tokens, range(start, start + rows), [run.sequence.id] * rows, logits))
+        run.sequence.append(tokens)
+        run.last_row = rows - 1
