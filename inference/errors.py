@@ -7,7 +7,8 @@ EngineError
 ├── NotEnoughMemory     the weights or the KV cache do not fit
 ├── ContextOverflow     the prompt is longer than the context
 ├── EngineClosed        the engine was closed while, or before, a request was running
-└── DecodeFailed        llama.cpp reported a failure; the sequence was dropped
+├── DecodeFailed        llama.cpp reported a failure; the sequence was dropped
+└── InvalidGrammar      the grammar of a request cannot be compiled, or allows no token of the vocabulary
 """
 
 from __future__ import annotations
@@ -46,3 +47,7 @@ class EngineClosed(EngineError):
 
 class DecodeFailed(EngineError):
     """llama.cpp reported a failure while decoding; the cached sequence was dropped."""
+
+
+class InvalidGrammar(EngineError):
+    """The grammar of a request cannot be compiled, or allows no token of the vocabulary."""

@@ -222,10 +222,10 @@ class LlamaCppBackend:
     ) -> LlamaCppBackend:
         """Load the GGUF file ``path`` with room for ``n_ctx`` tokens in each of ``n_sequences`` sequences.
 
-        ``n_batch`` rows are computed at once; ``n_threads`` defaults to the physical cores; ``n_gpu_layers`` -1 means all
-        layers, where the build can; ``kv_type`` is a key of ``KV_TYPES``; ``swa_full`` keeps all positions of
-        sliding-window layers (then no cut needs a checkpoint, at several times the memory); ``progress`` gets
-        the loaded fraction. Raises ModelLoadError or NotEnoughMemory.
+        ``n_batch`` rows are computed at once. ``n_threads`` defaults to the physical cores. ``n_gpu_layers`` -1 means
+        all layers, where the build can. ``kv_type`` is a key of ``KV_TYPES``. ``swa_full`` keeps all positions of
+        sliding-window layers: then no cut needs a checkpoint, at several times the memory. ``progress`` gets the
+        loaded fraction. Raises ModelLoadError or NotEnoughMemory.
         """
         header = check_model_file(path)
         _native_log().clear()
