@@ -13,7 +13,7 @@ def _source(name: str) -> Template:
     return Template(path.read_text(encoding="utf-8").strip())
 
 
-def load(name: str, **values: str) -> str:
+def load(name: str, /, **values: str) -> str:
     """The prompt ``name`` (a path below prompts/ without ``.md``) with its values filled in.
 
     Raises FileNotFoundError for a missing prompt and KeyError for a value that it names and was not given.

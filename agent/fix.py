@@ -1,0 +1,196 @@
+"""``agent fix``: tries repairs until the tests are green or a limit is reached, and leaves the files in the best state.
+
+It prints nothing and builds nothing: events go to ``emit``, the session comes from ``agent.assembly``. How one try goes
+is in ``agent.repair``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from agent.attempts import Attempt, direct_attempts, tool_attempts
+from agent.briefing import brief
+from agent.errors import TestCommandError
+from agent.events import AgentEvent, AttemptStarted, Notice, RunEnd, RunFinished, TestsFinished, TestsStarted
+from agent.evidence import Sources, gather
+from agent.failures import TestRun
+from agent.messages import Usage
+from agent.repair import Candidate, DirectRepair, Repair, ToolRepair, Workbench, restoring_calls
+from agent.session import Mark, Session
+from tools.base import FileChange
+
+Emit = Callable[[AgentEvent], None]
+
+# What the evidence may cost in the first prompt: about 10 s of reading on a machine that reads 100 tokens a second.
+BRIEFING_TOKENS = 1000
+# A right answer that comes at the last moment may still be tested.
+_LAST_TEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class FixOptions:
+    """What is wanted; ``seconds`` and ``attempts`` end the work.
+
+    ``keep`` leaves a failed attempt's files as they are, ``dry_run`` puts even a good repair back after showing it.
+    """
+
+    command: str
+    complaint: str = ""
+    seconds: float | None = None
+    attempts: int | None = None
+    max_tokens: int = 1536
+    seed: int = 0
+    keep: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSession:
+    """A session for fixing; ``direct`` when its model is asked for code instead of tool calls."""
+
+    session: Session
+    direct: bool
+    count: Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class FixOutcome:
+    """What came of it: the first and the best test run, and how the best state differs from the start."""
+
+    first: TestRun
+    best: TestRun
+    attempts: int
+    changes: tuple[FileChange, ...]
+    applied: bool
+    seconds: float
+    usage: Usage
+
+    @property
+    def green(self) -> bool:
+        """Whether the tests pass with the changes."""
+        return self.best.green
+
+
+def check_usable(run: TestRun) -> None:
+    """Raises TestCommandError when a first test run cannot judge a repair."""
+    if run.timed_out:
+        raise TestCommandError(
+            f"`{run.command}` did not end within {run.seconds:.0f} s; give --test a quicker command, or more time with "
+            "--test-timeout."
+        )
+    if run.exit_code in (126, 127) and not run.passed and not run.failed:
+        last = run.output.strip().splitlines()[-1:] or [f"exit code {run.exit_code}"]
+        raise TestCommandError(f"The test command `{run.command}` cannot run ({last[0]}); check --test.")
+    if run.collected_nothing:
+        raise TestCommandError(f"`{run.command}` found no tests, so nothing could be verified; check --test.")
+
+
+class FixJob:
+    """One repair.
+
+    ``run_tests`` takes the seconds that the command may use (None: its usual limit). ``open_session`` is told whether
+    the evidence is enough to ask for code at once.
+    """
+
+    def __init__(
+        self,
+        options: FixOptions,
+        sources: Callable[[], Sources],
+        run_tests: Callable[[float | None], Awaitable[TestRun]],
+        open_session: Callable[[bool], Awaitable[OpenedSession]],
+        emit: Emit,
+    ) -> None:
+        self._options = options
+        self._sources = sources
+        self._run_tests = run_tests
+        self._open_session = open_session
+        self._emit = emit
+        self._began = time.monotonic()
+        self._number = 0
+
+    async def run(self) -> FixOutcome:
+        """Test, repair, test. Raises TestCommandError when the first test run cannot judge anything.
+
+        Whatever happens, cancellation included, the files end as they were or as the tests judged better; with
+        ``keep`` they stay as they are.
+        """
+        first = await self._test()
+        check_usable(first)
+        if first.green and not self._options.complaint:
+            return self._finish(first, Candidate(first), applied=False, usage=Usage())
+        repair, session = await self._prepare(first)
+        start = session.checkpoint()
+        try:
+            best = await self._search(repair, Candidate(first))
+        except BaseException:  # cancelled, or failed: either way the files go back before anyone looks at them
+            if not self._options.keep:
+                session.rewind_to(start, conversation=False)
+            raise
+        applied = await self._settle(session, start, best, first)
+        return self._finish(first, best, applied, repair.usage)
+
+    async def _prepare(self, first: TestRun) -> tuple[Repair, Session]:
+        sources = self._sources()
+        evidence = gather(first, sources)
+        opened = await self._open_session(bool(evidence.suspects))
+        briefing = brief(evidence, sources, opened.count, BRIEFING_TOKENS)
+        bench = Workbench(opened.session, sources, briefing, self._test, self._emit, self._options.complaint)
+        return (DirectRepair if opened.direct else ToolRepair)(bench, first), opened.session
+
+    async def _search(self, repair: Repair, best: Candidate) -> Candidate:
+        """Attempts until green or spent; the best candidate (the start itself when none was better)."""
+        schedule = direct_attempts() if isinstance(repair, DirectRepair) else tool_attempts()
+        for attempt in schedule:
+            left = self._seconds_left()
+            if left <= 0 or (self._options.attempts is not None and self._number >= self._options.attempts):
+                break
+            self._number += 1
+            self._emit(AttemptStarted(self._number, attempt.strategy))
+            candidate = await repair.attempt(self._numbered(attempt), left)
+            if candidate is not None and candidate.failed < best.failed:
+                best = candidate
+            if best.run.green and best.changes:
+                break
+        return best
+
+    def _numbered(self, attempt: Attempt) -> Attempt:
+        """Each attempt draws with a seed of its own, all of them from the one that was asked for."""
+        return replace(attempt, seed=self._options.seed * 1000 + self._number, max_tokens=self._options.max_tokens)
+
+    async def _settle(self, session: Session, start: Mark, best: Candidate, first: TestRun) -> bool:
+        """Bring the files into the state that was found best; whether they differ from the start then."""
+        if self._options.keep and not best.run.green and not self._options.dry_run:
+            return bool(session.changes_since(start))
+        if best.run.green and not self._options.dry_run and best.changes == tuple(session.changes_since(start)):
+            return bool(best.changes)
+        report = session.rewind_to(start, conversation=False)
+        if report.refused:
+            reasons = "; ".join(f"{path}: {why}" for path, why in report.refused)
+            self._emit(Notice(f"Some files could not be put back ({reasons}).", is_error=True))
+            return True
+        if self._options.dry_run or best.run is first:
+            return False
+        for call in restoring_calls(best.changes):
+            await session.run_tool(call, lambda _: None)
+        return True
+
+    def _seconds_left(self) -> float:
+        if self._options.seconds is None:
+            return float("inf")
+        return self._options.seconds - (time.monotonic() - self._began)
+
+    async def _test(self) -> TestRun:
+        self._emit(TestsStarted(self._options.command, self._number))
+        left = self._seconds_left()
+        limit = None if left == float("inf") else max(left, _LAST_TEST_SECONDS)
+        run = await self._run_tests(limit)
+        self._emit(TestsFinished(run.green, run.passed, run.failed, run.seconds, run.summary))
+        return run
+
+    def _finish(self, first: TestRun, best: Candidate, applied: bool, usage: Usage) -> FixOutcome:
+        seconds = time.monotonic() - self._began
+        end = RunEnd.DONE if best.run.green else RunEnd.LIMIT
+        self._emit(RunFinished(end, best.run.summary, self._number, seconds, usage))
+        return FixOutcome(first, best.run, self._number, best.changes, applied, seconds, usage)

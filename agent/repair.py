@@ -1,0 +1,200 @@
+"""One try of ``agent fix``: ask the model, change the files, run the tests.
+
+Which tries are made in which order is ``agent.attempts``'s matter; what is kept in the end, ``agent.fix``'s.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from agent.attempts import Attempt
+from agent.briefing import Briefing, describe_failures
+from agent.errors import AgentError
+from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
+from agent.evidence import Sources, gather
+from agent.failures import TestRun
+from agent.messages import ToolCall, Usage
+from agent.model import ResponseOptions
+from agent.proposal import Edit, propose
+from agent.run import Limits, RunOptions
+from agent.session import Session
+from prompts import load
+from tools.base import FileChange
+from tools.text import decode
+
+Emit = Callable[[AgentEvent], None]
+
+# Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
+_TOOL_TURNS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A state of the files, as changes from the start, and what the tests say about it."""
+
+    run: TestRun
+    changes: tuple[FileChange, ...] = ()
+
+    @property
+    def failed(self) -> float:
+        """Failing tests; infinite where that is not known, or nothing passes at all."""
+        if self.run.green:
+            return 0
+        return float("inf") if self.run.failed is None or not self.run.passed else max(1, self.run.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What a repair works with. ``sources`` are the files as they were at the start."""
+
+    session: Session
+    sources: Sources
+    briefing: Briefing
+    run_tests: Callable[[], Awaitable[TestRun]]
+    emit: Emit
+    complaint: str
+
+
+class Repair(ABC):
+    """Tries on one session; each from the same start unless it goes on from the one before."""
+
+    def __init__(self, bench: Workbench, first: TestRun) -> None:
+        self._bench = bench
+        self._first = first
+        self._last = first
+        self._start = bench.session.checkpoint()
+        self.usage = Usage()
+
+    @abstractmethod
+    async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
+        """Make one try of at most ``seconds``; None when it left nothing to test."""
+
+    def _begin(self, attempt: Attempt) -> str:
+        """Bring transcript and files to where the attempt starts; the text to submit."""
+        first_failure = describe_failures(gather(self._last, self._bench.sources))
+        if attempt.feedback and self._bench.session.messages:
+            return load(f"fix/{attempt.prompt}", failures=first_failure, command=self._first.command)
+        self._bench.session.rewind_to(self._start)
+        complaint = f"{self._bench.complaint.strip()}\n\n" if self._bench.complaint.strip() else ""
+        briefing = self._bench.briefing
+        return load(
+            f"fix/{attempt.prompt}",
+            complaint=complaint,
+            command=self._first.command,
+            failures=briefing.failures,
+            code=briefing.code,
+            name=briefing.shown[0].name.rsplit(".", 1)[-1] if briefing.shown else "",
+        )
+
+    async def _ask(self, text: str, options: RunOptions) -> str:
+        """The model's final answer; its events go on, except for those that frame a run."""
+        answer = ""
+        async for event in self._bench.session.submit(text, options):
+            if isinstance(event, RunFinished):
+                answer = event.text
+                self.usage += event.usage
+                if event.end is RunEnd.ERROR:
+                    raise AgentError("The model could not answer; the message above says why.")
+            elif not isinstance(event, RunStarted):
+                self._bench.emit(event)
+        return answer
+
+    async def _judge(self) -> Candidate:
+        self._last = await self._bench.run_tests()
+        return Candidate(self._last, tuple(self._bench.session.changes_since(self._start)))
+
+
+class DirectRepair(Repair):
+    """Asks for code and turns it into an edit: for models that write a right function more surely than a right call."""
+
+    def __init__(self, bench: Workbench, first: TestRun) -> None:
+        super().__init__(bench, first)
+        self._tried: dict[tuple[Edit, ...], TestRun] = {}
+
+    async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
+        """One answer, applied and tested; what was tested before is not tested again."""
+        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, tool_choice="none")
+        limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
+        answer = await self._ask(self._begin(attempt), RunOptions(limits, response))
+        edits = tuple(propose(answer, self._files(), self._bench.briefing.paths))
+        if not edits or edits in self._tried:
+            self._bench.emit(Notice("This answer changes nothing new." if edits else "This answer holds no change."))
+            self._last = self._tried.get(edits, self._last)
+            return None
+        self._bench.session.rewind_to(self._start, conversation=False)
+        if not await self._apply(edits):
+            return None
+        candidate = await self._judge()
+        self._tried[edits] = candidate.run
+        return candidate
+
+    def _files(self) -> dict[str, str]:
+        return {path: self._bench.sources.text(path) for path in self._bench.briefing.paths}
+
+    async def _apply(self, edits: Sequence[Edit]) -> bool:
+        """Through the ordinary tools, so that permissions, journal and syntax check see it."""
+        for number, (path, group) in enumerate(groupby(edits, key=lambda edit: edit.path)):
+            pieces = [{"old": edit.old, "new": edit.new} for edit in group]
+            await self._bench.session.run_tool(ToolCall(f"look-{number}", "read", {"path": path}), lambda _: None)
+            call = ToolCall(f"fix-{number}", "edit", {"path": path, "edits": pieces})
+            result = await self._bench.session.run_tool(call, self._bench.emit)
+            if result.is_error:
+                return False
+        return True
+
+
+class ToolRepair(Repair):
+    """Lets the model work with its tools until it thinks it is done, then tests."""
+
+    def __init__(self, bench: Workbench, first: TestRun) -> None:
+        super().__init__(bench, first)
+        sources = bench.sources
+        self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
+
+    async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
+        """One run of the loop and the tests."""
+        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed)
+        limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
+        before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
+        await self._ask(self._begin(attempt), RunOptions(limits, response))
+        self._protect_tests()
+        if tuple(self._bench.session.changes_since(self._start)) == before:
+            self._bench.emit(Notice("The model changed nothing."))
+            return None
+        return await self._judge()
+
+    def _protect_tests(self) -> None:
+        """Tests that a command changed are put back: the judge must not be bent."""
+        allowed = {change.path for change in self._bench.session.changes_since(self._start)}
+        for path, content in self._tests.items():
+            target = self._bench.sources.root / path
+            if path not in allowed and content is not None and _content(target) != content:
+                target.write_bytes(content)
+                self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
+
+
+def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:
+    """Tool calls that bring files from their state before to the one after."""
+    calls: list[ToolCall] = []
+    for number, change in enumerate(changes):
+        if change.after is None:
+            continue
+        after = decode(change.after).text
+        if change.before is None:
+            calls.append(ToolCall(f"keep-{number}", "write", {"path": change.path, "content": after}))
+            continue
+        pieces = [{"old": decode(change.before).text, "new": after}]
+        calls.append(ToolCall(f"look-{number}", "read", {"path": change.path}))
+        calls.append(ToolCall(f"keep-{number}", "edit", {"path": change.path, "edits": pieces}))
+    return calls
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

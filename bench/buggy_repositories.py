@@ -1,0 +1,49 @@
+"""Small repositories with one bug each, made from a file of buggy functions with tests (HumanEvalPack's format).
+
+It measures nothing. The file is not part of the project: one JSON object a line with ``task_id``, ``prompt``,
+``buggy_solution``, ``test`` and ``entry_point``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "humanevalpack-python.jsonl"
+TEST_COMMAND = "python -m pytest -q"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One buggy function."""
+
+    name: str
+    entry_point: str
+    source: str
+    test: str
+
+    def write(self, root: Path) -> None:
+        """The repository, committed, as ``root``."""
+        (root / "tests").mkdir(parents=True)
+        (root / "conftest.py").write_text("")
+        (root / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n")
+        (root / "solution.py").write_text(self.source)
+        (root / "tests" / f"test_{self.entry_point}.py").write_text(self.test)
+        identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+        for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "A function and its tests"]):
+            subprocess.run(["git", *command], cwd=root, check=True)
+
+
+def load(data: Path = DEFAULT_DATA) -> list[Task]:
+    """All tasks of the file, in its order; raises FileNotFoundError."""
+    tasks: list[Task] = []
+    for line in data.read_text().splitlines():
+        row = json.loads(line)
+        name: str = row["entry_point"]
+        body = re.sub(r"\n*check\(\w+\)\s*$", "", row["test"].strip())
+        test = f"from solution import *\nfrom solution import {name}\n\n\n{body}\n\n\ndef test_{name}():\n    check({name})\n"
+        tasks.append(Task(row["task_id"], name, (row["prompt"] + row["buggy_solution"]).strip("\n") + "\n", test))
+    return tasks
