@@ -167,8 +167,7 @@ class FixJob:
             return bool(best.changes)
         report = session.rewind_to(start, conversation=False)
         if report.refused:
-            reasons = "; ".join(f"{path}: {why}" for path, why in report.refused)
-            self._emit(Notice(f"Some files could not be put back ({reasons}).", is_error=True))
+            self._emit(Notice(report.sentence(), is_error=True))
             return True
         if self._options.dry_run or best.run is first:
             return False
