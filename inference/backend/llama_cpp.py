@@ -27,6 +27,9 @@ from inference.sampling import FloatRow, Mask, allowed_ids, greedy
 KV_TYPES = {"f32": lib.GGML_TYPE_F32, "f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+MAX_LOGIT_ROWS = 32
+"""Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 32
+are 19), and aborts the process when more are asked for. A draft with its verification has at most 17."""
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
 
 # The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
@@ -268,10 +271,13 @@ class LlamaCppBackend:
         """Append the rows to the KV memory; raises DecodeFailed, the memory unchanged.
 
         All rows are one micro-batch (n_ubatch = n_batch), so even a decode that is aborted half-way has overwritten
-        nothing that the window before it needs. ValueError for an empty or too large batch: llama.cpp would abort.
+        nothing that the window before it needs. ValueError for no rows, more than ``n_batch``, or logits for more than
+        ``MAX_LOGIT_ROWS``: llama.cpp would abort the process.
         """
         if not 0 < len(batch.tokens) <= self._info.n_batch:
             raise ValueError(f"a batch has 1 to {self._info.n_batch} rows, not {len(batch.tokens)}")
+        if sum(batch.logits) > MAX_LOGIT_ROWS:
+            raise ValueError(f"at most {MAX_LOGIT_ROWS} rows of a batch can have logits")
         self._abort.clear()
         result = lib.llama_decode(self.context, self._columns.fill(batch))
         if result != 0:
@@ -376,6 +382,7 @@ def _context_params(*, n_ctx: int, n_batch: int, n_sequences: int, n_threads: in
     params.n_ctx = n_ctx * n_sequences
     params.n_batch = params.n_ubatch = n_batch
     params.n_seq_max = n_sequences
+    params.n_outputs_max = params.n_outputs_max_per_seq = min(MAX_LOGIT_ROWS, n_batch)
     # One buffer for each sequence: in a shared one seq_cp fails as soon as the window has moved on.
     params.kv_unified = n_sequences == 1
     params.n_threads = params.n_threads_batch = n_threads or physical_cores()
