@@ -1,0 +1,148 @@
+"""Whether a tool call may run: allow, ask or deny, with the reason; a pure function of mode, effect, call and rules.
+
+It asks nobody and runs nothing: ``agent.approvals`` puts the question, ``agent.toolset`` obeys the answer.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from agent.commands import Assessment, Risk, assess
+from agent.messages import ToolCall
+from tools.base import Effect
+
+
+class Mode(StrEnum):
+    """How much may happen without a question."""
+
+    DEFAULT = "default"  # reads run; edits and unknown commands ask
+    ACCEPT_EDITS = "accept-edits"  # edits run too
+    PLAN = "plan"  # nothing is changed
+    YOLO = "yolo"  # everything runs, except what would be a catastrophe
+
+
+class Decision(StrEnum):
+    """An answer to an approval request."""
+
+    ALLOW = "allow"
+    ALLOW_SESSION = "allow_session"
+    ALLOW_ALWAYS = "allow_always"
+    DENY = "deny"
+
+
+class Verdict(StrEnum):
+    """What ``decide`` comes to."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A verdict with its reason in one sentence; for ASK, ``remember`` is the command rule that a "yes, always" adds.
+
+    ``remember`` is None where no rule could ever cover the call.
+    """
+
+    verdict: Verdict
+    reason: str = ""
+    remember: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """Files that tools must not write: a glob on the path (or a folder above it) relative to the workspace, and why."""
+
+    pattern: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the user settled beforehand.
+
+    ``allow`` and ``deny`` are command beginnings, compared word by word (``git push`` covers ``git push origin`` and
+    not ``git pushx``); one that starts with ``=`` covers the very same command only. ``writes`` lets edits run.
+    ``protected`` files are never written, whatever the mode.
+    """
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    writes: bool = False
+    protected: tuple[Protected, ...] = ()
+
+    def allowing(self, command: str) -> Rules:
+        """These rules and one more allowed command beginning."""
+        return self if command in self.allow else replace(self, allow=(*self.allow, command))
+
+    def protecting(self, *protected: Protected) -> Rules:
+        """These rules and more files that must not be written."""
+        return replace(self, protected=(*self.protected, *protected))
+
+
+def decide(mode: Mode, effect: Effect, call: ToolCall, rules: Rules) -> Ruling:
+    """Rule on one call whose arguments are already valid; a ``path`` among them is relative to the workspace."""
+    path = call.arguments.get("path")
+    if effect is Effect.WRITE and isinstance(path, str) and (refusal := _protection(path, rules)):
+        return Ruling(Verdict.DENY, refusal)
+    if effect in (Effect.NONE, Effect.READ):
+        return Ruling(Verdict.ALLOW)
+    if effect is Effect.WRITE:
+        return _decide_write(mode, rules)
+    return _decide_command(mode, str(call.arguments.get("command", "")), rules)
+
+
+def _decide_write(mode: Mode, rules: Rules) -> Ruling:
+    if mode is Mode.PLAN:
+        return Ruling(Verdict.DENY, "plan mode changes nothing: describe the change instead of making it")
+    if rules.writes or mode in (Mode.ACCEPT_EDITS, Mode.YOLO):
+        return Ruling(Verdict.ALLOW)
+    return Ruling(Verdict.ASK, "this changes a file")
+
+
+def _decide_command(mode: Mode, command: str, rules: Rules) -> Ruling:
+    assessment = assess(command)
+    if denied := next((rule for rule in rules.deny if _any_starts_with(assessment, rule)), None):
+        return Ruling(Verdict.DENY, f"the rules forbid commands that begin with `{denied}`")
+    if assessment.risk is Risk.READ_ONLY:
+        return Ruling(Verdict.ALLOW)
+    if mode is Mode.PLAN:
+        return Ruling(Verdict.DENY, f"plan mode runs read-only commands only, and {assessment.reason}")
+    if assessment.risk is Risk.CATASTROPHIC:
+        return Ruling(Verdict.ASK, assessment.reason)
+    if mode is Mode.YOLO:
+        return Ruling(Verdict.ALLOW)
+    if assessment.risk is Risk.UNKNOWN and _all_covered(assessment, rules.allow):
+        return Ruling(Verdict.ALLOW)
+    remember = assessment.remember if assessment.risk is Risk.UNKNOWN else None
+    return Ruling(Verdict.ASK, assessment.reason, remember)
+
+
+def _any_starts_with(assessment: Assessment, rule: str) -> bool:
+    return any(_starts_with(command.words, rule) for command in assessment.commands)
+
+
+def _all_covered(assessment: Assessment, allowed: tuple[str, ...]) -> bool:
+    """Whether the rules settle every command that does not only read; there must be one."""
+    others = [command for command in assessment.commands if not command.read_only]
+    return bool(others) and all(any(_starts_with(each.words, rule) for rule in allowed) for each in others)
+
+
+def _starts_with(words: tuple[str, ...], rule: str) -> bool:
+    if rule.startswith("="):
+        return words == tuple(rule[1:].split())
+    beginning = tuple(rule.split())
+    return bool(beginning) and words[: len(beginning)] == beginning
+
+
+def _protection(path: str, rules: Rules) -> str | None:
+    """Why a file must not be written, if so; case is folded, as some file systems do."""
+    parts = PurePosixPath(posixpath.normpath(path.replace("\\", "/")).casefold()).parts
+    above = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    found = (each for each in rules.protected if any(fnmatchcase(part, each.pattern.casefold()) for part in above))
+    return next((f"{path} is protected: {each.reason}" for each in found), None)

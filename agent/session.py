@@ -1,0 +1,250 @@
+"""Session: one conversation; submit, steer, cancel, answer, rewind, undo.
+
+A door and nothing more: the loop, the tools, the transcript and the journal each have their own module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+
+from agent.approvals import Approvals
+from agent.compaction import Compactor
+from agent.errors import AgentError, UsageError
+from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted, SessionStarted
+from agent.journal import Journal, UndoReport
+from agent.loop import run_turns
+from agent.messages import Message, ToolCall, ToolResultMessage, UserMessage
+from agent.model import Model
+from agent.permissions import Decision, Mode, Rules
+from agent.run import Run, RunOptions, RunParts
+from agent.toolset import Toolset
+from agent.transcript import Transcript, TranscriptMark
+from inference.errors import EngineError
+from tools.base import FileChange
+from tools.workspace import Workspace
+
+__all__ = ["Mark", "Session", "SessionParts"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionParts:
+    """What a session is made of; ``agent.assembly`` puts it together.
+
+    ``preface`` is read by the model before the first user message: instructions and environment. ``close`` frees
+    what the parts hold.
+    """
+
+    id: str
+    model: Model
+    workspace: Workspace
+    transcript: Transcript
+    toolset: Toolset
+    approvals: Approvals
+    compactor: Compactor
+    journal: Journal
+    preface: str = ""
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A point of a session to come back to: transcript and files."""
+
+    transcript: TranscriptMark
+    journal: int
+
+
+class Session:
+    """One conversation; one run at a time."""
+
+    def __init__(self, parts: SessionParts) -> None:
+        self._parts = parts
+        self._run: Run | None = None
+        self._context: list[str] = []
+
+    @property
+    def id(self) -> str:
+        """Short and readable; unique."""
+        return self._parts.id
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Everything said so far."""
+        return self._parts.transcript.messages
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is in progress."""
+        return self._run is not None
+
+    @property
+    def mode(self) -> Mode:
+        """How much may happen without a question; settable at any time."""
+        return self._parts.approvals.mode
+
+    @mode.setter
+    def mode(self, mode: Mode) -> None:
+        self._parts.approvals.mode = mode
+
+    @property
+    def rules(self) -> Rules:
+        """What the user settled beforehand; settable at any time."""
+        return self._parts.approvals.rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._parts.approvals.rules = rules
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder that is worked on."""
+        return self._parts.workspace
+
+    @property
+    def token_count(self) -> int:
+        """Tokens of context in use."""
+        return self._parts.transcript.token_count
+
+    def started(self) -> SessionStarted:
+        """The event that introduces the session."""
+        info, parts = self._parts.model.info, self._parts
+        root = str(parts.workspace.root)
+        return SessionStarted(parts.id, info.name, info.context_tokens, root, self.mode.value, parts.toolset.names)
+
+    async def submit(self, text: str, options: RunOptions | None = None) -> AsyncIterator[AgentEvent]:
+        """Work on a user message; yields events from RunStarted to RunFinished.
+
+        What goes wrong in the world (AgentError, EngineError) becomes an error Notice and ``RunEnd.ERROR``. Closing
+        the iterator early cancels the run and waits until it has ended. Raises UsageError while another run goes on.
+        """
+        if self._run is not None:
+            raise UsageError("A run is in progress; steer it, or cancel it first.")
+        events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
+        parts = RunParts(self._parts.transcript, self._parts.toolset, self._parts.compactor, events.put_nowait)
+        options = options or RunOptions()
+        self._run = run = Run(parts, options)
+        task = asyncio.create_task(self._work(run, text, options.limits.seconds, events))
+        try:
+            while (event := await events.get()) is not None:
+                yield event
+            await task
+        finally:
+            if not task.done():
+                self.cancel()
+                await task
+            self._run = None
+
+    def steer(self, text: str) -> str:
+        """Give the running model a message with its next turn; the message's id. Raises UsageError when idle."""
+        if self._run is None:
+            raise UsageError("Nothing is running; submit the message instead.")
+        message = UserMessage(_new_id(), text)
+        self._run.steer(message)
+        return message.id
+
+    def cancel(self) -> None:
+        """End the run soon and keep what was done; does nothing when idle."""
+        self._stop(RunEnd.CANCELLED)
+
+    def answer(self, request_id: str, decision: Decision, note: str = "") -> bool:
+        """Answer an ApprovalRequested; False when it is not open. ``note`` tells the model why not."""
+        return self._parts.approvals.answer(request_id, decision, note)
+
+    def add_context(self, text: str) -> None:
+        """Text that the model reads before the next submitted message."""
+        self._context.append(text)
+
+    async def run_tool(self, call: ToolCall, emit: Callable[[AgentEvent], None]) -> ToolResultMessage:
+        """Carry out one call as if the model had made it: same checks, journal and events; the model is not told."""
+        return await self._parts.toolset.run(call, emit, lambda: False)
+
+    async def compact(self, focus: str = "") -> AsyncIterator[AgentEvent]:
+        """Summarise the conversation now; yields CompactionFinished or a Notice. Raises UsageError during a run."""
+        self._require_idle()
+        events: list[AgentEvent] = []
+        await self._parts.compactor.compact(events.append, focus)
+        for event in events:
+            yield event
+
+    def checkpoint(self) -> Mark:
+        """The point that is now, for ``rewind_to``."""
+        return Mark(self._parts.transcript.mark(), self._parts.journal.mark())
+
+    def rewind_to(self, mark: Mark, *, files: bool = True, conversation: bool = True) -> UndoReport:
+        """Go back to a point: our own file changes since are taken back, the conversation forgets what followed.
+
+        When a file was changed by someone else since, nothing happens at all and the report says which.
+        """
+        self._require_idle()
+        report = self._parts.journal.undo_since(mark.journal) if files else UndoReport()
+        if conversation and not report.refused:
+            self._parts.transcript.rewind(mark.transcript)
+        return report
+
+    def rewind(self, message_id: str, *, files: bool = True, conversation: bool = True) -> UndoReport:
+        """Go back to before a user message; raises UsageError when it is unknown."""
+        transcript = self._parts.transcript.mark_before(message_id)
+        later = [each.id for each in self.messages[transcript.messages :] if isinstance(each, UserMessage)]
+        marks = (self._parts.journal.mark_before(each) for each in later)
+        journal = next((mark for mark in marks if mark is not None), self._parts.journal.mark())
+        return self.rewind_to(Mark(transcript, journal), files=files, conversation=conversation)
+
+    def undo(self) -> UndoReport:
+        """Take back the file changes of the latest run that has any; the conversation stays."""
+        self._require_idle()
+        run = self._parts.journal.last_run()
+        mark = None if run is None else self._parts.journal.mark_before(run)
+        return UndoReport() if mark is None else self._parts.journal.undo_since(mark)
+
+    def changes_since(self, mark: Mark) -> Sequence[FileChange]:
+        """What became of each file since a point."""
+        return self._parts.journal.net_changes(mark.journal)
+
+    async def close(self) -> None:
+        """End a run, close the model and the files."""
+        self.cancel()
+        await self._parts.model.close()
+        self._parts.journal.close()
+        self._parts.close()
+
+    def _stop(self, end: RunEnd) -> None:
+        if self._run is not None:
+            self._run.stop(end)
+            self._parts.approvals.abandon()
+
+    def _require_idle(self) -> None:
+        if self._run is not None:
+            raise UsageError("A run is in progress; cancel it first.")
+
+    async def _work(self, run: Run, text: str, seconds: float | None, events: asyncio.Queue[AgentEvent | None]) -> None:
+        """The run itself; ends with None in the queue, whatever happens."""
+        clock = None
+        if seconds is not None:
+            clock = asyncio.get_running_loop().call_later(seconds, self._stop, RunEnd.LIMIT)
+        try:
+            message = UserMessage(_new_id(), text)
+            self._parts.journal.begin_run(message.id)
+            events.put_nowait(RunStarted(message.id, text))
+            end = await self._carry_out(run, message, events.put_nowait)
+            events.put_nowait(RunFinished(end, run.answer, run.turns, run.seconds, run.usage))
+        finally:
+            if clock is not None:
+                clock.cancel()
+            events.put_nowait(None)
+
+    async def _carry_out(self, run: Run, message: UserMessage, emit: Callable[[AgentEvent], None]) -> RunEnd:
+        try:
+            preface = "" if self.messages else self._parts.preface
+            self._parts.transcript.add_user(message, preface + "".join(f"{each}\n\n" for each in self._context))
+            self._context.clear()
+            return await run_turns(run)
+        except (AgentError, EngineError) as error:
+            emit(Notice(str(error), is_error=True))
+            return RunEnd.ERROR
+
+
+def _new_id() -> str:
+    return f"msg-{secrets.token_hex(4)}"

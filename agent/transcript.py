@@ -1,0 +1,157 @@
+"""The conversation of one session: messages for people, token ids for the model, and their copy in the store.
+
+It asks nobody and runs nothing; ``agent.loop`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.errors import StoreError, UsageError
+from agent.messages import AssistantMessage, Message, ToolResultMessage, UserMessage
+from agent.model import Conversation, ModelEvent, ResponseOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the store keeps beside the messages: the dumped conversation, and how many conversations came before it.
+
+    A compaction begins a new conversation; ``generation`` counts them.
+    """
+
+    dump: str
+    generation: int
+
+
+class TranscriptLog(Protocol):
+    """Where a transcript is kept; ``agent.store`` has the one in SQLite."""
+
+    def append(self, messages: Sequence[Message], positions: Sequence[int], snapshot: Snapshot) -> None:
+        """Keep new messages durably; ``positions`` are the conversation's marks before each. Raises StoreError."""
+        ...
+
+    def truncate(self, count: int, snapshot: Snapshot) -> None:
+        """Keep the first ``count`` messages only; raises StoreError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptMark:
+    """A point to come back to: a conversation, a mark in it, and the number of messages."""
+
+    conversation: Conversation
+    position: int
+    messages: int
+
+
+class Transcript:
+    """Owns the messages and the Conversation.
+
+    ``lost`` is called once, with a sentence, when the log fails; the transcript goes on without it.
+    """
+
+    def __init__(
+        self, conversation: Conversation, log: TranscriptLog | None = None, lost: Callable[[str], None] | None = None
+    ) -> None:
+        self._conversation = conversation
+        self._log = log
+        self._lost = lost
+        self._messages: list[Message] = []
+        self._positions: list[int] = []  # before each message of the present conversation
+        self._generation = 0
+        self._before: dict[str, TranscriptMark] = {}  # by id of a user message: the point before it
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """Everything said so far, compacted or not."""
+        return tuple(self._messages)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The token transcript that the model reads now."""
+        return self._conversation
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Marks in the present conversation, one before each message that it has, ascending."""
+        return tuple(self._positions)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens in the conversation now."""
+        return self._conversation.token_count
+
+    def resume(self, messages: Sequence[Message], marks: dict[str, int], generation: int) -> None:
+        """Take over what a store had kept of the conversation given at the start; ``marks`` are by user message."""
+        self._messages = list(messages)
+        self._generation = generation
+        numbers = {message.id: index for index, message in enumerate(messages) if isinstance(message, UserMessage)}
+        self._before = {
+            message_id: TranscriptMark(self._conversation, position, numbers[message_id])
+            for message_id, position in marks.items()
+        }
+
+    def add_user(self, message: UserMessage, preface: str = "") -> None:
+        """Append a user message; the model reads ``preface`` (environment, instructions) before its text."""
+        mark = self.mark()
+        self._before[message.id] = mark
+        self._conversation.add_user(preface + message.text)
+        self._keep([message], [mark.position])
+
+    def respond(self, options: ResponseOptions) -> AsyncIterator[ModelEvent]:
+        """Ask the model; the caller appends the finished message with ``add_response``."""
+        return self._conversation.respond(options)
+
+    def add_response(self, message: AssistantMessage) -> None:
+        """Append a response, whose tokens the conversation already has."""
+        self._keep([message], [self._conversation.mark()])
+
+    def add_results(self, results: Sequence[ToolResultMessage]) -> None:
+        """Append the results of the last response's calls."""
+        position = self._conversation.mark()
+        self._conversation.add_tool_results(results)
+        self._keep(results, [position] * len(results))
+
+    def mark(self) -> TranscriptMark:
+        """The point that is now."""
+        return TranscriptMark(self._conversation, self._conversation.mark(), len(self._messages))
+
+    def mark_before(self, message_id: str) -> TranscriptMark:
+        """The point before a user message; raises UsageError when there is none to come back to."""
+        if mark := self._before.get(message_id):
+            return mark
+        raise UsageError(f"There is no message {message_id} to go back to in this session.")
+
+    def rewind(self, mark: TranscriptMark) -> None:
+        """Forget everything after ``mark``, also across a compaction."""
+        self._conversation = mark.conversation
+        self._conversation.rewind(mark.position)
+        del self._messages[mark.messages :]
+        self._positions = [each for each in self._positions if each < mark.position]
+        kept = {message.id for message in self._messages if isinstance(message, UserMessage)}
+        self._before = {message_id: each for message_id, each in self._before.items() if message_id in kept}
+        self._write(lambda log, snapshot: log.truncate(len(self._messages), snapshot))
+
+    def replace_conversation(self, conversation: Conversation) -> None:
+        """Go on with another conversation that says the same in fewer tokens; the messages stay."""
+        self._conversation = conversation
+        self._generation += 1
+        self._positions = []
+        self._write(lambda log, snapshot: log.append([], [], snapshot))
+
+    def _keep(self, messages: Sequence[Message], positions: Sequence[int]) -> None:
+        self._messages.extend(messages)
+        self._positions.extend(positions)
+        self._write(lambda log, snapshot: log.append(messages, positions, snapshot))
+
+    def _write(self, write: Callable[[TranscriptLog, Snapshot], None]) -> None:
+        if self._log is None:
+            return
+        try:
+            write(self._log, Snapshot(self._conversation.dump(), self._generation))
+        except StoreError as error:
+            self._log = None
+            if self._lost is not None:
+                self._lost(f"{error} This session is no longer kept.")
