@@ -78,9 +78,12 @@ def compute_bytes(header: GgufHeader, n_ctx: int) -> int:
 
     Measured on qwen2 0.5B: 302 MiB at 4,096 tokens, of which 297 are logits (512 rows of 151,936 floats).
     """
-    width = header.integer(f"{header.architecture}.embedding_length")
-    rows = 4 * header.n_vocab + 6 * n_ctx + 32 * width
-    return N_UBATCH * rows
+    return work_bytes(header.n_vocab, header.integer(f"{header.architecture}.embedding_length"), n_ctx)
+
+
+def work_bytes(n_vocab: int, width: int, n_ctx: int) -> int:
+    """``compute_bytes`` for a model known by its vocabulary size and embedding width only."""
+    return N_UBATCH * (4 * n_vocab + 6 * n_ctx + 32 * width)
 
 
 def needed_bytes(header: GgufHeader, model_bytes: int, n_ctx: int, kv_type: str = "f16") -> int:
@@ -91,8 +94,8 @@ def needed_bytes(header: GgufHeader, model_bytes: int, n_ctx: int, kv_type: str 
 def fit_context(header: GgufHeader, model_bytes: int, available: int, wanted: int) -> int:
     """The largest context in tokens, a multiple of 256 and at most ``wanted``, that fits into ``available`` bytes.
 
-    The model's own ``context_length`` is not exceeded (but 256 is the least). Raises NotEnoughMemory when not even 4,096 tokens (or the
-    wanted number, where that is smaller) fit.
+    The model's own ``context_length`` is not exceeded (but 256 is the least). Raises NotEnoughMemory when not even
+    4,096 tokens (or the wanted number, where that is smaller) fit.
     """
     limit = min(wanted, header.context_length or wanted)
     most = max(1, limit // CONTEXT_STEP)
