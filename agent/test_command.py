@@ -1,0 +1,40 @@
+"""Runs the test command of ``agent fix`` and reads what it printed; it judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import TestCommandError
+from agent.failures import TestRun, read_test_run
+from tools.errors import ToolError
+from tools.process import End, run_command, shell_line
+
+# Python believes a compiled file whose source has the same size and the same whole second of change time, which two
+# attempts easily have; so none are written.
+_ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class TestCommand:
+    """A command line for the shell, run in ``folder`` for at most ``timeout`` seconds."""
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+
+    command: str
+    folder: Path
+    environment: Mapping[str, str]
+    timeout: float = 600.0
+
+    async def run(self, seconds: float | None = None) -> TestRun:
+        """One run of at most ``seconds``; raises TestCommandError when there is no way to start it."""
+        limit = self.timeout if seconds is None else min(seconds, self.timeout)
+        try:
+            line = shell_line(self.command, self.folder, {**self.environment, **_ENVIRONMENT})
+            done = await run_command(line, limit)
+        except ToolError as error:
+            raise TestCommandError(f"The test command `{self.command}` cannot run: {error}") from error
+        timed_out = done.end is End.TIMED_OUT
+        code = done.code if done.end is End.EXITED else done.code or 1
+        return read_test_run(self.command, code, done.output, done.seconds, timed_out=timed_out)
