@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from inference.backend import Backend, Batch
+from inference.constraint import Constraint, GrammarVocabulary
 from inference.drafters import Drafter
 from inference.errors import ContextOverflow, DecodeFailed
 from inference.output import Output
@@ -43,6 +44,7 @@ class _Run:
 
     request: Request
     cancelled: Callable[[], bool]
+    constraint: Constraint | None
     sequence: KVSequence
     tokens: list[int]
     cached: int
@@ -83,13 +85,14 @@ class Worker:
         self._cache = cache
         self._drafter = drafter
         self._options = options or WorkerOptions()
+        self._vocabulary = GrammarVocabulary(backend.tokenizer)
         self._prefill_tps = GUESSED_PREFILL_TPS
 
     def serve(self, request: Request, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         """Generate; the last event is Finished. With ``max_tokens`` 0 the prompt is only read.
 
-        ``cancelled`` is asked before every decode. Raises ValueError for an empty prompt, ContextOverflow before
-        anything is changed, and DecodeFailed after the sequence was dropped.
+        ``cancelled`` is asked before every decode. Raises ValueError for an empty prompt, ContextOverflow
+        or InvalidGrammar before anything is changed, and DecodeFailed after the sequence was dropped.
         """
         if not request.tokens:
             raise ValueError("a prompt needs at least one token")
@@ -116,9 +119,18 @@ class Worker:
 
     def _begin(self, request: Request, cancelled: Callable[[], bool]) -> _Run:
         started = self._options.clock()
+        constraint = Constraint(request.grammar, self._vocabulary) if request.grammar else None
         reuse = self._cache.acquire(request.tokens)
-        tokens = list(request.tokens)
-        return _Run(request, cancelled, reuse.sequence, tokens, reuse.cached, reuse.replayed, started)
+        return _Run(
+            request=request,
+            cancelled=cancelled,
+            constraint=constraint,
+            sequence=reuse.sequence,
+            tokens=list(request.tokens),
+            cached=reuse.cached,
+            replayed=reuse.replayed,
+            started=started,
+        )
 
     def _prefill(self, run: _Run) -> Iterator[PrefillProgress]:
         total = len(run.tokens) - run.cached
@@ -152,7 +164,7 @@ class Worker:
     def _generate(self, run: _Run) -> Generator[TokensDecoded, None, FinishReason]:
         """Draw tokens until one ends the output, and return why it ended."""
         with closing(self._backend.sampler(run.request.sampling)) as sampler:
-            output = Output(run.request, sampler, self._options.repetition)
+            output = Output(run.request, sampler, run.constraint, self._options.repetition)
             ids: tuple[int, ...] = () if output.reason else (output.draw(run.last_row),)
             while ids:
                 run.tokens.extend(ids)

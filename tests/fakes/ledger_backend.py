@@ -51,7 +51,7 @@ class LedgerShape:
     n_swa: int = 0
     n_sequences: int = 1
     slack: int = 2
-    n_vocab: int = 40
+    n_vocab: int = 1000
     torn_aborts: bool = False
 
 
@@ -80,6 +80,12 @@ class LedgerBackend:
     def resident(self, sequence: int) -> Sequence[int]:
         """What the full-attention layers of a sequence hold, for tests."""
         return self._memories[sequence].tokens
+
+    def intact(self, sequence: int, length: int) -> bool:
+        """Whether every layer still holds all that the token behind the first ``length`` ones will look at."""
+        memory = self._memories[sequence]
+        needed = range(max(0, length - self.shape.n_swa + 1), length) if self.shape.n_swa else ()
+        return length <= len(memory.tokens) and all(position in memory.window for position in needed)
 
     def decode(self, batch: Batch) -> None:
         assert 0 < len(batch.tokens) <= self.shape.n_batch, "llama.cpp aborts the process"

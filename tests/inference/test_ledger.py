@@ -1,0 +1,375 @@
+"""The engine's truth test: whatever is reused, restored, forked, drafted or cancelled, the output is a fresh engine's.
+
+Hypothesis writes the conversations; the LedgerBackend turns any misplaced token into a wrong one. Then faults are
+seeded into the cache, and the same property must catch each of them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import strategies as st
+
+from inference.errors import ContextOverflow, DecodeFailed
+from inference.prefix_cache import Checkpoint, PrefixCache
+from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
+from inference.sequence import KVSequence
+from inference.worker import Worker, WorkerOptions
+from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
+
+STOP_IDS = frozenset(range(30))  # of 1000 ids: an answer ends by itself now and then
+UNBOUNDED = 1 << 30
+
+CacheMaker = Callable[[LedgerBackend, int], PrefixCache]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One engine. ``max_draft`` 0 means that there is no drafter."""
+
+    shape: LedgerShape
+    checkpoint_bytes: int
+    max_draft: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request: ``kept`` eighths of the transcript ``base`` steps back, then new tokens.
+
+    ``cancel_at`` names the decode, counted in the request, at whose start (or, negative, in whose middle) the user
+    cancels; 0 means never. ``checkpoints`` are eighths of the prompt. Odd seeds sample, even ones are greedy.
+    """
+
+    base: int
+    kept: int
+    new: bytes
+    checkpoints: tuple[int, ...]
+    max_tokens: int
+    cancel_at: int
+    seed: int
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> LedgerShape:
+    n_batch = draw(st.sampled_from([1, 2, 3, 5, 16]))
+    return LedgerShape(
+        n_ctx=draw(st.sampled_from([24, 60, 120])),
+        n_batch=n_batch,
+        n_ubatch=draw(st.sampled_from([1, 2, n_batch])),
+        n_swa=draw(st.sampled_from([0, 2, 3, 4, 7])),
+        n_sequences=draw(st.sampled_from([1, 1, 2, 3])),
+        slack=draw(st.sampled_from([0, 1, 5])),
+        torn_aborts=draw(st.booleans()),
+    )
+
+
+SETUPS = st.builds(
+    Setup,
+    shape=shapes(),
+    checkpoint_bytes=st.sampled_from([0, 200, 500, UNBOUNDED]),
+    max_draft=st.sampled_from([0, 0, 1, 3, 6]),
+)
+# Few, coarse draws: most of the time of this test is spent in drawing.
+STEPS = st.builds(
+    Step,
+    base=st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5]),
+    kept=st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8]),
+    new=st.binary(max_size=12),
+    checkpoints=st.sampled_from([(), (2,), (4,), (6,), (8,), (1, 7), (0, 3), (2, 4, 6)]),
+    max_tokens=st.sampled_from([0, 1, 2, 3, 5, 8, 12]),
+    cancel_at=st.sampled_from([0, 0, 0, 0, 0, 1, 2, 4, 8, -1, -2, -4, -8]),
+    seed=st.integers(0, 3),
+)
+CONVERSATIONS = st.tuples(SETUPS, st.lists(STEPS, min_size=2, max_size=7))
+
+
+SEARCH = settings(
+    max_examples=2200,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+class HalfRightDrafter:
+    """Knows the right answer and spoils it at random."""
+
+    def __init__(self) -> None:
+        self.answer: Sequence[int] = ()
+        self.random = random.Random(0)
+        self.last: list[int] = []
+
+    def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        right = self.answer[len(tokens) : len(tokens) + limit]
+        self.last = [token if self.random.random() < 0.75 else token + 1 for token in right]
+        return self.last
+
+    def accepted(self, count: int) -> None:
+        assert count <= len(self.last)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    ids: tuple[int, ...]
+    end: Finished
+
+
+def serve(worker: Worker, request: Request, cancelled: Callable[[], bool] = lambda: False) -> Outcome:
+    events = list(worker.serve(request, cancelled))
+    ids = [token for event in events if isinstance(event, TokensDecoded) for token in event.ids]
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert end.stats.decoded_tokens == len(ids)
+    return Outcome(tuple(ids), end)
+
+
+def fresh_answer(shape: LedgerShape, request: Request) -> Outcome:
+    """What an engine says that has read nothing before and speculates on nothing."""
+    backend = LedgerBackend(replace(shape, n_sequences=1, n_batch=16, n_ubatch=16))
+    return serve(Worker(backend, PrefixCache(backend)), replace(request, checkpoints=()))
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
+class Engine:
+    """The engine under test, and what is known about it from outside."""
+
+    def __init__(self, setup: Setup, make_cache: CacheMaker) -> None:
+        self.setup = setup
+        self.backend = LedgerBackend(setup.shape)
+        self.drafter = HalfRightDrafter()
+        self.worker = Worker(
+            self.backend,
+            make_cache(self.backend, setup.checkpoint_bytes),
+            self.drafter if setup.max_draft else None,
+            WorkerOptions(max_draft=setup.max_draft),
+        )
+        self.saved: set[int] = set()  # checkpoints that must exist: one sequence, no budget
+
+    def check(self, request: Request, step: Step) -> tuple[int, ...]:
+        """Serve the request and compare; the ids that came."""
+        if len(request.tokens) > self.setup.shape.n_ctx:
+            with pytest.raises(ContextOverflow):
+                serve(self.worker, request)
+            return ()
+        expected = fresh_answer(self.setup.shape, request)
+        self.drafter.answer = (*request.tokens, *expected.ids)
+        self.drafter.random.seed(step.seed)
+        at_least = self.must_be_cached(request)
+        rows, first = self.backend.rows_decoded, self.backend.decodes
+        self.backend.abort_decode = first - step.cancel_at if step.cancel_at < 0 else None
+
+        def cancelled() -> bool:
+            decodes = self.backend.decodes - first
+            return decodes >= -step.cancel_at if step.cancel_at < 0 else 0 < step.cancel_at <= decodes + 1
+
+        got = serve(self.worker, request, cancelled)
+        self.compare(request, got, expected)
+        stats = got.end.stats
+        assert stats.cached_tokens >= at_least, "tokens were read again that were still there"
+        if not stats.drafted_tokens:
+            decoded = stats.prefilled_tokens + max(0, len(got.ids) - 1)
+            assert self.backend.rows_decoded - rows == decoded, "the count of decoded tokens is wrong"
+        self.note_checkpoints(request, stats.cached_tokens, stats.cached_tokens + stats.prefilled_tokens)
+        return got.ids
+
+    def compare(self, request: Request, got: Outcome, expected: Outcome) -> None:
+        if got.end.reason is FinishReason.CANCELLED:
+            assert got.ids == expected.ids[: len(got.ids)]
+        else:
+            assert (got.ids, got.end.reason) == (expected.ids, expected.end.reason)
+            assert got.end.stats.cached_tokens + got.end.stats.prefilled_tokens == len(request.tokens)
+
+    def must_be_cached(self, request: Request) -> int:
+        """How many tokens are there to be reused, as the memory itself knows, and the checkpoints taken."""
+        best = 0
+        for sequence in range(self.setup.shape.n_sequences):
+            common = common_prefix(self.backend.resident(sequence), request.tokens[:-1])
+            if self.backend.intact(sequence, common):
+                best = max(best, common)
+            if self.setup.shape.n_sequences == 1 and self.setup.checkpoint_bytes == UNBOUNDED:
+                best = max([best, *(position for position in self.saved if position <= common)])
+        return best
+
+    def note_checkpoints(self, request: Request, cached: int, read: int) -> None:
+        if self.setup.shape.n_swa:
+            self.saved = {p for p in self.saved if p <= cached}
+            self.saved |= {p for p in request.checkpoints if max(1, cached) <= p < read}
+
+
+def holds(setup: Setup, steps: Sequence[Step], make_cache: CacheMaker) -> None:
+    """The property: every request of the conversation is answered as by a fresh engine, and nothing is read twice."""
+    engine = Engine(setup, make_cache)
+    transcripts: list[tuple[int, ...]] = [()]
+    for number, step in enumerate(steps):
+        base = transcripts[-1 - step.base % len(transcripts)]
+        # Three different new tokens: prompts often agree by chance beyond the transcript they continue.
+        tokens = (*base[: len(base) * step.kept // 8], *(byte % 3 for byte in step.new)) or (7,)
+        request = Request(
+            id=str(number),
+            tokens=tokens,
+            max_tokens=step.max_tokens,
+            sampling=SamplingParams(temperature=step.seed % 2, seed=step.seed),
+            stop_ids=STOP_IDS,
+            checkpoints=tuple(sorted({len(tokens) * eighth // 8 for eighth in step.checkpoints})),
+        )
+        transcripts.append((*tokens, *engine.check(request, step)))
+
+
+@SEARCH
+@given(CONVERSATIONS)
+def test_reuse_and_speculation_answer_like_a_fresh_engine_and_read_nothing_twice(
+    conversation: tuple[Setup, list[Step]],
+) -> None:
+    setup, steps = conversation
+    holds(setup, steps, PrefixCache)
+
+
+def test_an_append_only_conversation_reads_each_token_once() -> None:
+    for n_swa in (0, 4):
+        backend = LedgerBackend(LedgerShape(n_ctx=2000, n_batch=5, n_ubatch=5, n_swa=n_swa))
+        worker = Worker(backend, PrefixCache(backend))
+        tokens: tuple[int, ...] = tuple(range(40))
+        for turn in range(20):
+            got = serve(worker, Request(str(turn), tokens, 12, checkpoints=(len(tokens) - 3,)))
+            tokens = (*tokens, *got.ids)
+            assert backend.rows_decoded == len(tokens) - 1  # the last one has not been decoded yet
+            tokens = (*tokens, *range(turn, turn + 11))
+
+
+class OneTokenTooMany(KVSequence):
+    def reusable(self, tokens: Sequence[int]) -> int:
+        return min(self.common_prefix(tokens) + 1, len(tokens) - 1, len(self))
+
+
+class NoTokenLeftForLogits(KVSequence):
+    def reusable(self, tokens: Sequence[int]) -> int:
+        return self.common_prefix(tokens)
+
+
+class WindowOffByOne(KVSequence):
+    def can_cut(self, length: int, pos_min: int, n_swa: int) -> bool:
+        return super().can_cut(length + 1, pos_min, n_swa)
+
+
+class WindowRuleForgotten(KVSequence):
+    def can_cut(self, length: int, pos_min: int, n_swa: int) -> bool:
+        return True
+
+
+class WindowRuleTooStrict(KVSequence):
+    def can_cut(self, length: int, pos_min: int, n_swa: int) -> bool:
+        return n_swa == 0 or super().can_cut(length - 1, pos_min, n_swa)
+
+
+class NoTrim(PrefixCache):
+    def trim(self, sequence: KVSequence, length: int) -> None:
+        sequence.cut(length)
+
+
+class TrimOneTooFew(PrefixCache):
+    def trim(self, sequence: KVSequence, length: int) -> None:
+        super().trim(sequence, min(length + 1, len(sequence)))
+
+
+class TrimOneTooMany(PrefixCache):
+    def trim(self, sequence: KVSequence, length: int) -> None:
+        super().trim(sequence, max(0, length - 1))
+
+
+class TornRowsLeft(PrefixCache):
+    def trim(self, sequence: KVSequence, length: int) -> None:
+        if length < len(sequence):
+            super().trim(sequence, length)
+
+
+class DropForgetsTheMemory(PrefixCache):
+    def drop(self, sequence: KVSequence) -> None:
+        sequence.cut(0)
+
+
+class CheckpointsOutliveTheCut(PrefixCache):
+    def _forget_beyond(self, sequence: KVSequence, length: int) -> None:
+        pass
+
+
+class CheckpointOfTheNextPosition(PrefixCache):
+    def _nearest(self, sequence: KVSequence, length: int) -> Checkpoint | None:
+        return super()._nearest(sequence, length + 1)
+
+
+class OldestCheckpointOnly(PrefixCache):
+    def _nearest(self, sequence: KVSequence, length: int) -> Checkpoint | None:
+        return next((c for c in self._checkpoints[sequence.id] if c.position <= length), None)
+
+
+class CheckpointSavedOnePositionLate(PrefixCache):
+    def save_checkpoint(self, sequence: KVSequence) -> None:
+        super().save_checkpoint(sequence)
+        self._checkpoints[sequence.id] = [
+            replace(c, position=c.position + 1) if c.position == len(sequence) else c
+            for c in self._checkpoints[sequence.id]
+        ]
+
+
+class RestoreWithoutCut(PrefixCache):
+    def _restore(self, sequence: KVSequence, length: int) -> None:
+        checkpoint = self._nearest(sequence, length)
+        if checkpoint is None:
+            self.drop(sequence)
+            return
+        self._backend.load_window(sequence.id, checkpoint.data)
+        sequence.cut(checkpoint.position)
+        self._forget_beyond(sequence, checkpoint.position)
+
+
+class ForkWithoutCopy(PrefixCache):
+    def _place(self, source: KVSequence, matched: int) -> KVSequence:
+        target = self._sequences[0]
+        if target is not source:
+            target.copy_from(source)
+        return target
+
+
+def with_sequences(fault: type[KVSequence]) -> CacheMaker:
+    return lambda backend, budget: PrefixCache(backend, budget, sequence_type=fault)
+
+
+FAULTS: dict[str, CacheMaker] = {
+    "no trim": NoTrim,
+    "trimmed one token too few": TrimOneTooFew,
+    "trimmed one token too many": TrimOneTooMany,
+    "rows of an aborted decode left": TornRowsLeft,
+    "a dropped sequence stays in memory": DropForgetsTheMemory,
+    "checkpoints outlive the cut": CheckpointsOutliveTheCut,
+    "the checkpoint after the right one": CheckpointOfTheNextPosition,
+    "a checkpoint one position late": CheckpointSavedOnePositionLate,
+    "always the oldest checkpoint": OldestCheckpointOnly,
+    "restored and not cut": RestoreWithoutCut,
+    "forked and not copied": ForkWithoutCopy,
+    "one token too many reused": with_sequences(OneTokenTooMany),
+    "no token left to decode": with_sequences(NoTokenLeftForLogits),
+    "window rule off by one": with_sequences(WindowOffByOne),
+    "window rule forgotten": with_sequences(WindowRuleForgotten),
+    "window rule one too strict": with_sequences(WindowRuleTooStrict),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_property_catches_a_seeded_fault(fault: str) -> None:
+    def breaks(conversation: tuple[Setup, list[Step]]) -> bool:
+        try:
+            holds(*conversation, FAULTS[fault])
+        except (AssertionError, DecodeFailed, ValueError, IndexError):
+            return True
+        return False
+
+    # Raises NoSuchExample when the fault goes unnoticed.
+    find(CONVERSATIONS, breaks, settings=settings(SEARCH, phases=[Phase.generate]), random=random.Random(1))
