@@ -14,6 +14,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
+from tools.errors import ToolError as ToolError
 from tools.workspace import Workspace
 
 
@@ -24,10 +25,6 @@ class Effect(StrEnum):
     READ = "read"
     WRITE = "write"  # changes files in the workspace
     EXECUTE = "execute"  # runs a command
-
-
-class ToolError(Exception):
-    """The model's mistake (or bad luck) told in a sentence that says what to do next; becomes an error result."""
 
 
 @dataclass(frozen=True, slots=True)

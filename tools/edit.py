@@ -1,0 +1,175 @@
+"""The edit tool: several replacements in one file, all or nothing, written atomically.
+
+How a quotation is found is ``tools.matching``'s matter; what the result says of a change, ``tools.edit_report``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import AliasChoices, BaseModel, Field, model_validator
+
+import prompts
+from tools.arguments import PATH, Arguments, items, mapping
+from tools.base import Effect, FileChange, ToolContext, ToolOutput
+from tools.diff import unified_diff
+from tools.edit_report import Region, ambiguous, not_found, regions_text, syntax_refusal
+from tools.errors import ToolError
+from tools.matching import Ambiguous, Match, find
+from tools.syntax import check_change
+from tools.text import TextFile, decode, is_binary
+
+_OLD = AliasChoices("old", "old_string", "oldString", "old_text", "oldText", "search", "find")
+_NEW = AliasChoices("new", "new_string", "newString", "new_text", "newText", "replace", "replacement")
+
+
+class Replacement(Arguments):
+    """One replacement."""
+
+    old: str = Field(validation_alias=_OLD)
+    new: str = Field(validation_alias=_NEW)
+
+
+class EditArguments(Arguments):
+    """A file and its replacements; a flat ``old`` and ``new`` beside the path are taken for one."""
+
+    path: str = Field(validation_alias=PATH)
+    edits: list[Replacement] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unfold(cls, data: object) -> object:
+        given = mapping(data)
+        if given is None:
+            return data
+        edits = items(given.get("edits"))
+        if edits is None and any(isinstance(name, str) and name in given for name in _OLD.choices):
+            edits = [given]
+        return given if edits is None else {**given, "edits": edits}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A checked change that only needs writing."""
+
+    relative: str
+    before: bytes
+    after: bytes
+    report: str
+
+
+class EditTool:
+    """Changes an existing file that the model has read."""
+
+    name = "edit"
+    arguments: type[BaseModel] = EditArguments
+    effect = Effect.WRITE
+
+    @property
+    def description(self) -> str:
+        """For the model."""
+        return prompts.load("tools/edit")
+
+    def summary(self, arguments: BaseModel) -> str:
+        """One line for people."""
+        assert isinstance(arguments, EditArguments)
+        count = len(arguments.edits)
+        return f"edit {arguments.path}" + (f" ({count} places)" if count > 1 else "")
+
+    async def preview(self, arguments: BaseModel, context: ToolContext) -> str:
+        """The unified diff that ``run`` would bring about; raises ToolError as ``run`` would."""
+        assert isinstance(arguments, EditArguments)
+        plan = await asyncio.to_thread(_plan, arguments, context)
+        return unified_diff(plan.relative, plan.before, plan.after)
+
+    async def run(self, arguments: BaseModel, context: ToolContext) -> ToolOutput:
+        """Make the replacements; the text shows the changed lines.
+
+        Planning takes a thread; writing stays on the caller's, whose recorder may be bound to it.
+        """
+        assert isinstance(arguments, EditArguments)
+        plan = await asyncio.to_thread(_plan, arguments, context)
+        with context.recorder.change(context.workspace.root / plan.relative, plan.before, plan.after):
+            context.workspace.write(plan.relative, plan.after, plan.before)
+        return ToolOutput(plan.report, changes=(FileChange(plan.relative, plan.before, plan.after),))
+
+
+def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
+    workspace = context.workspace
+    relative = workspace.locate(arguments.path, write=True)
+    try:
+        found = workspace.read(relative)
+    except FileNotFoundError as error:
+        raise ToolError(f"{relative} does not exist; create it with write, or check the path.") from error
+    workspace.require_writable(relative, found)
+    if workspace.seen(relative) is None:
+        raise ToolError(f"{relative} was not read yet; read it first, then edit.")
+    if not workspace.is_current(relative, found.content):
+        raise ToolError(f"{relative} changed since you read it; read it again, then edit.")
+    if is_binary(found.content):
+        raise ToolError(f"{relative} is a binary file and cannot be edited; leave it.")
+    file = decode(found.content)
+    matches = _locate_all(relative, file.text, list(dict.fromkeys((edit.old, edit.new) for edit in arguments.edits)))
+    text, regions = _apply(file.text, matches)
+    if text == file.text:
+        raise ToolError("old and new are equal, so nothing would change; write the changed lines in new.")
+    after = _encoded(relative, file, text)
+    check = check_change(relative, file.text, text)
+    if check.refuse:
+        raise ToolError(syntax_refusal(relative, text, regions, check.problems))
+    report = regions_text(relative, text, regions, check.problems)
+    return _Plan(relative, found.content, after, report)
+
+
+def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> list[Match]:
+    """The place of each edit in the original text, in order of places; raises ToolError if one has none or several."""
+    matches: list[tuple[Match, str]] = []
+    for number, (old, new) in enumerate(edits, 1):
+        which = "`old`" if len(edits) == 1 else f"`old` of edit {number}"
+        if old == new:
+            raise ToolError(f"{which} and `new` are equal, so nothing would change; write the changed lines in `new`.")
+        found = _locate(text, old, new, which)
+        if found is None:
+            raise ToolError(not_found(relative, text, (old, new), which))
+        if isinstance(found, Ambiguous):
+            raise ToolError(ambiguous(relative, text, found, which))
+        matches.append((found, which))
+    matches.sort(key=lambda pair: (pair[0].start, pair[0].end))
+    for (first, one), (second, other) in itertools.pairwise(matches):
+        if second.start < first.end:
+            raise ToolError(f"{one} and {other} overlap in {relative}; join them into one edit.")
+    return [match for match, _ in matches]
+
+
+def _locate(text: str, old: str, new: str, which: str) -> Match | Ambiguous | None:
+    if old.strip():
+        return find(text, old, new)
+    if not text.strip():
+        return Match(0, len(text), new)
+    raise ToolError(f"{which} is empty; copy the lines to replace, or the line to insert after, into it.")
+
+
+def _apply(text: str, matches: Sequence[Match]) -> tuple[str, list[Region]]:
+    """The new text, and where the replacements are in it."""
+    pieces: list[str] = []
+    regions: list[Region] = []
+    at = size = 0
+    for match in matches:
+        pieces += [text[at : match.start], match.replacement]
+        size += match.start - at
+        regions.append(Region(size, size + len(match.replacement), match.how))
+        size += len(match.replacement)
+        at = match.end
+    pieces.append(text[at:])
+    return "".join(pieces), regions
+
+
+def _encoded(relative: str, file: TextFile, text: str) -> bytes:
+    try:
+        return file.encode(text)
+    except UnicodeEncodeError as error:
+        bad = ascii(error.object[error.start])
+        raise ToolError(f"{relative} is {file.encoding} text and cannot hold {bad}; write it otherwise.") from error
