@@ -9,7 +9,7 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,15 +131,15 @@ class Journal:
             self._restore(span)
         return UndoReport(restored=tuple(self._relative(span.path) for span in spans))
 
-    def recover(self, alive: Sequence[str] = ()) -> list[str]:
-        """Settle intents that a crash left open, of sessions not in ``alive``; a sentence for each that is unclear.
+    def recover(self, alive: Callable[[str], bool]) -> list[str]:
+        """Settle intents that a crash left open, unless their session is ``alive``; a sentence for each unclear one.
 
         Writes are atomic: the file is either as before (the change never happened) or as after (it is done).
         Anything else was written by someone else, and is left alone.
         """
         unclear: list[str] = []
         for row in self._database.rows("SELECT * FROM changes WHERE state = 'open' ORDER BY id"):
-            if row["session"] in alive:
+            if alive(row["session"]):
                 continue
             found = _hash_file(Path(row["path"]))
             state = "done" if found == row["after"] else "void"

@@ -1,0 +1,111 @@
+"""Config: what the user settled, read once and frozen; flag > environment > project local > project > user > default.
+
+It builds nothing from it (``agent.assembly`` does) and decides nobody's trust (``agent.remembered`` knows it).
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.errors import ConfigError
+
+PREFIX = "GEMMA_AGENT_"
+PROJECT_FILE = ".agent/config.toml"
+PROJECT_LOCAL_FILE = ".agent/config.local.toml"
+_LISTS = frozenset({"allow", "deny"})
+
+
+class Config(BaseModel):
+    """Every setting with its default. Sizes are tokens, times seconds; None is "as the model or the machine wants".
+
+    ``allow`` and ``deny`` are command beginnings (``agent.permissions.Rules``).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    model: str | None = Field(default=None, min_length=1)
+    mode: Literal["default", "accept-edits", "plan", "yolo"] = "default"
+    context: int | None = Field(default=None, ge=1024)
+    max_turns: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_seconds: float | None = Field(default=None, gt=0)
+    response_tokens: int = Field(default=4096, ge=64)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int = 0
+    offline: bool = False
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Some settings and where they come from; ``spelling`` writes a key as that place does, for messages."""
+
+    place: str
+    values: Mapping[str, object]
+    spelling: str = "{key}"
+
+
+def read_config(sources: Sequence[Source]) -> Config:
+    """Put sources together, the weakest first; raises ConfigError that names the place and the key."""
+    settled: dict[str, object] = {}
+    for source in sources:
+        try:
+            Config.model_validate(dict(source.values))
+        except ValidationError as error:
+            raise ConfigError(_explain(source, error)) from error
+        settled.update(source.values)
+    return Config.model_validate(settled)
+
+
+def file_source(path: Path) -> Source:
+    """The settings of a TOML file; none when it does not exist. Keys may be written with ``-`` or ``_``."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        values = {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    return Source(str(path), {key.replace("-", "_"): value for key, value in values.items()})
+
+
+def environment_source(environment: Mapping[str, str]) -> Source:
+    """The ``GEMMA_AGENT_*`` variables that are settings; lists are separated by commas."""
+    values: dict[str, object] = {}
+    for key in Config.model_fields:
+        text = environment.get(PREFIX + key.upper())
+        if text:
+            values[key] = [part.strip() for part in text.split(",")] if key in _LISTS else text
+    return Source("the environment", values, PREFIX + "{key}")
+
+
+def flag_source(flags: Mapping[str, object]) -> Source:
+    """The settings of the command line; those that are None were not given."""
+    return Source("the command line", {key: value for key, value in flags.items() if value is not None}, "--{key}")
+
+
+def user_sources(user_file: Path, project: Path | None) -> list[Source]:
+    """The files: the user's, then the project's two when ``project`` (its root) is given, that is: trusted."""
+    names = () if project is None else (project / PROJECT_FILE, project / PROJECT_LOCAL_FILE)
+    return [file_source(path) for path in (user_file, *names)]
+
+
+def _explain(source: Source, error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    written = source.spelling.format(key=key.upper() if PREFIX in source.spelling else key)
+    written = written.replace("_", "-") if written.startswith("--") else written
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, Config.model_fields, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the settings are {', '.join(Config.model_fields)}."
+        return f"{source.place}: there is no setting {written}; {hint}"
+    return f"{source.place}: {written}: {first['msg'][:1].lower()}{first['msg'][1:]}, not {first['input']!r}."
