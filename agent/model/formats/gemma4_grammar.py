@@ -1,0 +1,110 @@
+"""The grammar of Gemma 4's tool calls, from the tools' schemas, in llguidance's dialect of Lark.
+
+Keys come sorted, as in the model's training. Whether a call makes sense is not decided here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from agent.messages import ToolSpec
+from agent.model.formats.gemma4_tokens import Gemma4Tokens
+from agent.model.formats.schema import Schema, mapping, properties, sequence, simplify, sorted_items, types
+
+_COMMON = r"""
+number: /-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?/
+integer: /-?(0|[1-9][0-9]{0,14})/
+boolean: "true" | "false"
+null: "null"
+TEXT: /(.|\n)*/
+KEY: /[A-Za-z_][A-Za-z0-9_]{0,63}/
+any: string | number | boolean | null | "[" [any ("," any)*] "]" | "{" [pair ("," pair)*] "}"
+pair: KEY ":" any
+"""
+
+
+def call_grammar(tools: Sequence[ToolSpec], tokens: Gemma4Tokens, *, with_marker: bool) -> str:
+    """One call of one of ``tools``, from the name on, or from the opening marker on when ``with_marker``."""
+    writer = _Writer(tokens)
+    calls = [f"{_literal('call:' + tool.name)} {writer.object(simplify(tool.parameters))}" for tool in tools]
+    opening = f"<[{tokens.call_open}]> " if with_marker else ""
+    start = f"start: {opening}call <[{tokens.call_close}]>\ncall: {' | '.join(calls)}"
+    return "\n".join([start, f"string: <[{tokens.quote}]> TEXT <[{tokens.quote}]>", *writer.rules]) + _COMMON
+
+
+def answer_grammar(tokens: Gemma4Tokens, *, thinks: bool, in_thought: bool) -> str:
+    """An answer in words: no call."""
+    thought = f"TEXT <[{tokens.channel_close}]>"
+    if not in_thought:
+        thought = f"<[{tokens.channel_open}]> {thought}"
+    before = thought if in_thought else f"[{thought}]" if thinks else ""
+    return f"start: {before} TEXT <[{tokens.turn_close}]>\nTEXT: /(.|\\n)*/\n"
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text)
+
+
+class _Writer:
+    """Turns schemas into rule bodies; ``rules`` collects the named rules they refer to."""
+
+    def __init__(self, tokens: Gemma4Tokens) -> None:
+        self._tokens = tokens
+        self.rules: list[str] = []
+
+    def object(self, schema: Schema) -> str:
+        """An object with the known properties in sorted order, the required ones always there."""
+        known = sorted_items(properties(schema))
+        if not known:
+            return '"{" [pair ("," pair)*] "}"' if schema.get("additionalProperties", True) is not False else '"{}"'
+        required = {name for name in sequence(schema.get("required")) if isinstance(name, str)}
+        members = [(f"{_literal(name + ':')} {self._value(mapping(item))}", name in required) for name, item in known]
+        return '"{" ' + self._members(members) + ' "}"'
+
+    def _members(self, members: Sequence[tuple[str, bool]]) -> str:
+        """Any of the members in order with commas between: ``first | second ...``, each followed by its tail."""
+        rest = ""  # the rule of what may follow once something was written
+        firsts: list[str] = []
+        for body, required in reversed(members):
+            name = self._rule(body)
+            if required:
+                firsts.clear()
+            firsts.append(f"{name} {rest}".rstrip())
+            following = f'"," {name}'
+            rest = self._rule(f"{following if required else f'({following})?'} {rest}".rstrip())
+        choice = f"({' | '.join(reversed(firsts))})"
+        return choice if any(required for _, required in members) else f"{choice}?"
+
+    def _rule(self, body: str) -> str:
+        name = f"r{len(self.rules)}"
+        self.rules.append(f"{name}: {body}")
+        return name
+
+    def _value(self, schema: Schema) -> str:
+        if "enum" in schema:
+            return "(" + " | ".join(self._constant(value) for value in sequence(schema["enum"])) + ")"
+        if "anyOf" in schema:
+            options = [self._value(mapping(option)) for option in sequence(schema["anyOf"])]
+        else:
+            options = [self._typed(kind, schema) for kind in sorted(types(schema))]
+        if schema.get("nullable") and "null" not in options:
+            options.append("null")
+        return "(" + " | ".join(options) + ")" if options else "any"
+
+    def _typed(self, kind: str, schema: Schema) -> str:
+        if kind == "object":
+            return self._rule(self.object(schema))
+        if kind == "array":
+            item = self._rule(self._value(mapping(schema.get("items"))))
+            listed = f'{item} ("," {item})*'
+            return f'"[" {listed} "]"' if schema.get("minItems") else f'"[" [{listed}] "]"'
+        return kind if kind in ("string", "number", "integer", "boolean", "null") else "any"
+
+    def _constant(self, value: object) -> str:
+        if isinstance(value, str):
+            quote = f"<[{self._tokens.quote}]>"
+            return f"{quote} {_literal(value)} {quote}" if value else f"{quote} {quote}"
+        if isinstance(value, Mapping | list | tuple):
+            return "any"
+        return _literal(json.dumps(value))
