@@ -1,4 +1,4 @@
-"""``agent demo``: a small repository with a real bug is made in a temporary place, repaired by ``agent fix``, and shown.
+"""``agent demo``: makes a small repository with a real bug in a temporary place and repairs it with ``agent fix``.
 
 The repository is text in ``agent.demo_files``; nothing outside the temporary place is touched.
 """
@@ -9,7 +9,6 @@ import argparse
 import importlib.util
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from agent.demo_files import FILES

@@ -209,6 +209,8 @@ class RunFinished:
 class TestsStarted:
     """``agent fix`` runs the test command."""
 
+    __test__ = False  # not a test case, whatever its name says to pytest
+
     command: str
     attempt: int
 
@@ -217,6 +219,8 @@ class TestsStarted:
 class TestsFinished:
     """The test command ended; ``failed`` and ``passed`` are counts where they could be read from the output, else
     None."""
+
+    __test__ = False  # not a test case, whatever its name says to pytest
 
     green: bool
     passed: int | None

@@ -1,0 +1,241 @@
+"""``agent fix`` on real files and real test commands, with a scripted model."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.demo_files import FILES
+from agent.errors import TestCommandError
+from agent.events import AgentEvent, AttemptStarted, FileChanged, TestsFinished
+from agent.evidence import Sources
+from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
+from agent.permissions import Mode, Protected, Rules
+from agent.test_command import TestCommand
+from agent.test_paths import TEST_PATTERNS, is_test_path
+from tests.fakes.scripted_model import Call, Script, Scripted, ScriptedModel
+from tests.fakes.sessions import Stage
+from tools.bash import BashTool
+from tools.edit import EditTool
+from tools.read import ReadTool
+from tools.write import WriteTool
+
+COMMAND = f"{sys.executable} -m unittest"
+GOOD = (
+    "The comparison leaves out ten.\n```python\n"
+    + FILES["orders/pricing.py"].split("def shipping")[0].replace("> BULK_QUANTITY", ">= BULK_QUANTITY")
+    + "```\n"
+)
+WORSE = "```python\ndef line_total(line):\n    return -7\n```"
+HALF = '```python\ndef line_total(line):\n    return 1800 if line.name == "pen" else 10000\n```'
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not {"__pycache__", ".pytest_cache"} & set(path.parts)
+    }
+
+
+class Repair:
+    """A repository and everything that came of a fix on it."""
+
+    def __init__(self, root: Path, files: dict[str, str] = FILES) -> None:
+        self.root = root
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.before = tree(root)
+        self.events: list[AgentEvent] = []
+        self.model = ScriptedModel([])
+
+    def run(self, script: Sequence[Script], options: FixOptions | None = None, *, direct: bool = True) -> FixOutcome:
+        options = options or FixOptions(COMMAND, attempts=len(script))
+        self.model = ScriptedModel(script)
+        return asyncio.run(self.job(options, direct).run())
+
+    def job(self, options: FixOptions, direct: bool = True, timeout: float = 60) -> FixJob:
+        rules = Rules().protecting(*(Protected(pattern, "tests stay as they are") for pattern in TEST_PATTERNS))
+        stage = Stage(self.root, [ReadTool(), EditTool(), WriteTool(), BashTool()], Mode.YOLO, rules)
+
+        async def open_session(enough: bool) -> OpenedSession:
+            return OpenedSession(stage.session(self.model), direct and enough, lambda text: len(text) // 4)
+
+        return FixJob(
+            options,
+            lambda: Sources(self.root, is_test_path),
+            TestCommand(options.command, self.root, dict(os.environ), timeout).run,
+            open_session,
+            self.events.append,
+        )
+
+    def of(self, kind: type[AgentEvent]) -> list[AgentEvent]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def test_the_first_answer_repairs_and_the_tests_say_so(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(GOOD)])
+    assert (outcome.green, outcome.applied, outcome.attempts) == (True, True, 1)
+    assert "line.quantity >= BULK_QUANTITY" in (tmp_path / "orders/pricing.py").read_text()
+    changed = {path for path, content in tree(tmp_path).items() if repair.before.get(path) != content}
+    assert changed == {"orders/pricing.py"}
+    assert [run.green for run in repair.of(TestsFinished) if isinstance(run, TestsFinished)] == [False, True]
+    assert len(repair.of(FileChanged)) == 1
+
+
+def test_the_prompt_holds_the_failing_test_the_reason_and_the_suspected_code(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def script(conversation: object) -> Scripted:
+        asked.append(str(conversation.entries[-1].text))  # type: ignore[attr-defined]
+        return Scripted(GOOD)
+
+    Repair(tmp_path).run([script], FixOptions(COMMAND, "Ten pens are too dear.", attempts=1))
+    assert "Ten pens are too dear." in asked[0]
+    assert "test_ten_pieces_get_the_bulk_discount" in asked[0]
+    assert "2000 != 1800" in asked[0]
+    assert "if line.quantity > BULK_QUANTITY" in asked[0]
+
+
+def test_attempts_go_on_until_one_is_green_and_each_starts_from_the_same_files(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(WORSE), Scripted("I do not know."), Scripted(GOOD)])
+    assert (outcome.green, outcome.attempts) == (True, 3)
+    assert len(repair.of(AttemptStarted)) == 3
+    assert "return -7" not in (tmp_path / "orders/pricing.py").read_text()
+
+
+def test_files_are_as_before_when_nothing_helped(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(WORSE), Scripted(WORSE)])
+    assert (outcome.green, outcome.applied, outcome.changes) == (False, False, ())
+    assert tree(tmp_path) == repair.before
+
+
+def test_the_best_attempt_is_kept_when_none_is_green(tmp_path: Path) -> None:
+    files = FILES | {"tests/test_never.py": FILES["tests/test_money.py"].replace('"0.05")), "0.05"', '"0.05")), "5"')}
+    repair = Repair(tmp_path, files)
+    outcome = repair.run([Scripted(GOOD), Scripted(WORSE)])
+    assert not outcome.green
+    assert outcome.applied
+    assert outcome.best.failed == 1
+    assert ">= BULK_QUANTITY" in (tmp_path / "orders/pricing.py").read_text()
+
+
+def test_keep_leaves_a_failed_attempt_in_place(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(WORSE)], FixOptions(COMMAND, attempts=1, keep=True))
+    assert not outcome.green
+    assert "return -7" in (tmp_path / "orders/pricing.py").read_text()
+
+
+def test_a_dry_run_shows_the_change_and_leaves_the_files(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(GOOD)], FixOptions(COMMAND, attempts=1, dry_run=True))
+    assert (outcome.green, outcome.applied) == (True, False)
+    assert [change.path for change in outcome.changes] == ["orders/pricing.py"]
+    assert tree(tmp_path) == repair.before
+
+
+def test_the_same_answer_is_not_tested_twice(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    repair.run([Scripted(WORSE), Scripted(WORSE), Scripted(WORSE)])
+    assert len(repair.of(TestsFinished)) == 2
+
+
+def test_green_tests_need_no_model(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([], FixOptions(f"{sys.executable} -m unittest tests.test_money"))
+    assert (outcome.green, outcome.attempts, outcome.applied) == (True, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("no-such-program-here -q", "cannot run"),
+        (f"{sys.executable} -m unittest discover -s orders", "found no tests"),
+        (f"{sys.executable} -m pytest -q -k nothing_like_this", "found no tests"),
+        ("sleep 5", "did not end"),
+    ],
+)
+def test_a_command_that_cannot_judge_is_refused_in_a_sentence(tmp_path: Path, command: str, words: str) -> None:
+    repair = Repair(tmp_path)
+    job = repair.job(FixOptions(command), timeout=0.3 if command.startswith("sleep") else 60)
+    with pytest.raises(TestCommandError, match=words):
+        asyncio.run(job.run())
+    assert tree(tmp_path) == repair.before
+
+
+def test_a_cancelled_fix_puts_the_files_back(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+
+    async def cancelled() -> None:
+        asked = asyncio.Event()
+
+        def never_answering(conversation: object) -> Scripted:
+            asked.set()
+            return Scripted(GOOD, gate=asyncio.Event())
+
+        repair.model = ScriptedModel([Scripted(WORSE), never_answering])
+        task = asyncio.create_task(repair.job(FixOptions(COMMAND)).run())
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert tree(tmp_path) == repair.before
+
+
+def with_tools(edit: Callable[[], tuple[Call, ...]]) -> list[Script]:
+    return [Scripted(calls=edit()), Scripted("Done.")]
+
+
+def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    read = Call("read", {"path": "orders/pricing.py"})
+    piece = {"old": "line.quantity > BULK", "new": "line.quantity >= BULK"}
+    edit = Call("edit", {"path": "orders/pricing.py", "edits": [piece]})
+    script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted("The bound was wrong.")]
+    outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
+    assert (outcome.green, outcome.attempts) == (True, 1)
+
+
+def test_tests_are_neither_edited_by_tools_nor_by_commands(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    path = "tests/test_pricing.py"
+    read = Call("read", {"path": path})
+    edit = Call(
+        "edit", {"path": path, "edits": [{"old": "1800)\n\n    def test_ten", "new": "0)\n\n    def test_ten"}]}
+    )
+    command = Call("bash", {"command": "rm tests/test_receipt.py; printf '' > tests/test_pricing.py"})
+    script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted(calls=(command,)), Scripted("Done.")]
+    outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
+    assert not outcome.green
+    assert tree(tmp_path) == repair.before
+
+
+def test_a_broken_syntax_never_reaches_the_files(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    broken = "```python\ndef line_total(line):\n    return (line.unit_price * line.quantity\n```"
+    outcome = repair.run([Scripted(broken), Scripted(GOOD)])
+    assert outcome.green
+    assert len(repair.of(TestsFinished)) == 2
+
+
+def test_the_demo_repository_is_in_git_and_red(tmp_path: Path) -> None:
+    from agent.demo import demo_test_command, make_repository
+
+    make_repository(tmp_path)
+    log = subprocess.run(["git", "log", "--oneline"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert len(log.stdout.splitlines()) == 1
+    assert subprocess.run(demo_test_command(), cwd=tmp_path, shell=True, capture_output=True, check=False).returncode
