@@ -16,7 +16,7 @@ from agent.failures import FailedTest
 _TEST_LINES = 24
 _REASON_LINES = 14
 _HEADER_LINES = 24
-_GAP = 3  # left-out stretches shorter than this are shown instead
+_GAP = 12  # left-out stretches shorter than this are shown instead: a marker saves little there
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class Task:
 
     def write(self, root: Path) -> None:
         """The repository, committed, as ``root``."""
-        (root / "tests").mkdir(parents=True)
+        (root / "tests").mkdir(parents=True, exist_ok=True)
         (root / "conftest.py").write_text("")
         (root / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n")
         (root / "solution.py").write_text(self.source)
