@@ -18,6 +18,7 @@ from llama_cpp import llama_cpp as lib
 from inference.backend import BackendInfo, Batch
 from inference.backend.model_file import check_model_file
 from inference.backend.native import AbortFlag, BatchColumns, NativeLog, pointer
+from inference.backend.vocabulary import CachedTokenizer, TokenKind
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
@@ -45,19 +46,12 @@ def _native_log() -> NativeLog:
     return log
 
 
-class LlamaCppTokenizer:
+class LlamaCppTokenizer(CachedTokenizer):
     """``inference.tokenizer.Tokenizer`` over the vocabulary of a loaded model; safe to use from any thread."""
 
     def __init__(self, vocabulary: lib.llama_vocab_p) -> None:
+        super().__init__(lib.llama_vocab_n_tokens(vocabulary))
         self._vocabulary: lib.llama_vocab_p | None = vocabulary
-        self._n_vocab = lib.llama_vocab_n_tokens(vocabulary)
-        self._pieces: list[bytes | None] = [None] * self._n_vocab
-        self._control: dict[int, bool] = {}
-
-    @property
-    def n_vocab(self) -> int:
-        """Number of token ids."""
-        return self._n_vocab
 
     @functools.cached_property
     def bos_id(self) -> int | None:
@@ -69,39 +63,7 @@ class LlamaCppTokenizer:
     def eog_ids(self) -> frozenset[int]:
         """Ids that end a generation; the first use looks at every id (0.15 s for 262,144)."""
         vocabulary, is_eog = self._open(), lib.llama_vocab_is_eog
-        return frozenset(i for i in range(self._n_vocab) if is_eog(vocabulary, i))
-
-    def encode(self, text: str) -> list[int]:
-        """Token ids of plain text, without BOS and without parsing control tokens."""
-        return self._tokenize(text.encode("utf-8", "replace"), parse_special=False)
-
-    def piece(self, token_id: int) -> bytes:
-        """The bytes of one token; raises IndexError outside the vocabulary."""
-        if not 0 <= token_id < self._n_vocab:
-            raise IndexError(f"token id {token_id} is outside a vocabulary of {self._n_vocab}")
-        found = self._pieces[token_id]
-        if found is None:
-            found = self._pieces[token_id] = self._native_piece(token_id)
-        return found
-
-    def token_id(self, written: str) -> int:
-        """The id whose written form is exactly ``written``; raises KeyError.
-
-        llama.cpp splits special tokens off before anything else, so a marker comes back as one id and no table of
-        the whole vocabulary is needed.
-        """
-        data = written.encode("utf-8", "replace")
-        ids = self._tokenize(data, parse_special=True)
-        if len(ids) != 1 or self.piece(ids[0]) != data:
-            raise KeyError(written)
-        return ids[0]
-
-    def is_control(self, token_id: int) -> bool:
-        """Whether the token is a control token, or a user-defined one with the written form ``<...>``."""
-        known = self._control.get(token_id)
-        if known is None:
-            known = self._control[token_id] = self._looks_like_control(token_id)
-        return known
+        return frozenset(i for i in range(self.n_vocab) if is_eog(vocabulary, i))
 
     def close(self) -> None:
         """Forget the vocabulary: what was looked up stays known, everything else raises EngineClosed."""
@@ -112,14 +74,13 @@ class LlamaCppTokenizer:
             raise EngineClosed("The model was closed; start the engine again.")
         return self._vocabulary
 
-    def _looks_like_control(self, token_id: int) -> bool:
-        piece = self.piece(token_id)
+    def _read_kind(self, token_id: int) -> TokenKind:
         attributes = lib.llama_vocab_get_attr(self._open(), token_id)
         if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL:
-            return True
-        return bool(attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED) and piece[:1] == b"<" and piece[-1:] == b">"
+            return TokenKind.CONTROL
+        return TokenKind.USER_DEFINED if attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED else TokenKind.TEXT
 
-    def _native_piece(self, token_id: int) -> bytes:
+    def _read_piece(self, token_id: int) -> bytes:
         size = 64
         while True:
             # A buffer of its own for each call: ctypes lets other threads run meanwhile.
