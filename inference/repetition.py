@@ -13,13 +13,13 @@ from dataclasses import dataclass
 class RepetitionLimits:
     """When a repeated tail counts as a loop: all three must hold.
 
-    The tail is a block of at most ``max_period`` tokens, written at least ``min_repeats`` times, and at least
-    ``min_tokens`` tokens long. Blank lines, rulers, table separators and literal tables stay below: a 13 x 13 table of
-    zeros is 390 equal tokens or fewer. A stuck model goes on to the end of the context.
+    The tail is a block of at most ``max_period`` tokens (whole paragraphs loop too), written at least ``min_repeats``
+    (two or more) times, and at least ``min_tokens`` tokens long. Blank lines, rulers, table separators and literal
+    tables stay below: 13 rows of 13 zeros are some 350 tokens. A stuck model goes on to the end of the context.
     """
 
-    max_period: int = 64
-    min_repeats: int = 10
+    max_period: int = 200
+    min_repeats: int = 4
     min_tokens: int = 400
 
     def tail_length(self, period: int) -> int:
@@ -35,10 +35,7 @@ def is_looping(ids: Sequence[int], limits: RepetitionLimits) -> bool:
     """Whether the tail of ``ids`` is one block repeated beyond ``limits``."""
     for period in range(1, limits.max_period + 1):
         length = limits.tail_length(period)
-        if length > len(ids):
-            continue
-        if ids[-1] != ids[-1 - period] or ids[-2] != ids[-2 - period]:
-            continue
-        if ids[-length:-period] == ids[period - length :]:
+        # The last token decides nearly always; comparing whole tails is for the rare rest.
+        if length <= len(ids) and ids[-1] == ids[-1 - period] and ids[-length:-period] == ids[period - length :]:
             return True
     return False
