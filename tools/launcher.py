@@ -14,7 +14,8 @@ import signal
 import sys
 import time
 
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_CHILD_SUBREAPER = 36
 _GIVE_UP_S = 2.0
 _NOT_STARTED = 127
 
@@ -45,10 +46,15 @@ def main(command: list[str]) -> int:
 
 
 def _become_subreaper() -> None:
-    """Orphans among the descendants become our children instead of init's (Linux only)."""
+    """Orphans among the descendants become our children instead of init's."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    """A setting of this process; nothing happens where there is no such call (only Linux has it)."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _start(command: list[str]) -> int:
@@ -57,6 +63,7 @@ def _start(command: list[str]) -> int:
         return child
     try:
         os.setsid()
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in case the command kills us; this thread lives as long as we do
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them; commands must not inherit that
             signal.signal(getattr(signal, name), signal.SIG_DFL)
