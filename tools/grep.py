@@ -74,8 +74,9 @@ def _query(arguments: GrepArguments, context: ToolContext) -> Query:
     if not arguments.pattern or "\0" in arguments.pattern or len(arguments.pattern) > 5_000:
         raise ToolError("The pattern is empty or too long; give a short regular expression.")
     relative = context.workspace.locate(arguments.path.strip() or ".")
-    if not (context.workspace.root / relative).exists():
-        raise ToolError(f"{relative} does not exist; leave path out to search everywhere.")
+    target = context.workspace.root / relative
+    if not (target.is_file() or target.is_dir()):
+        raise ToolError(f"{relative} is no file or folder; leave path out to search everywhere.")
     if arguments.glob.strip():
         matcher(arguments.glob)
     return Query(context.workspace.root, arguments.pattern, relative, arguments.glob.strip(), False, context.cancelled)

@@ -1,0 +1,61 @@
+"""What the model is told of the tools: small, plain, and true."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+
+from tools.base import Effect
+from tools.registry import all_tools, tools_for
+from tools.schema import json_schema
+
+MINIMAL: dict[str, dict[str, Any]] = {
+    "bash": {"command": "true"},
+    "edit": {"path": "a", "edits": [{"old": "a", "new": "b"}]},
+    "glob": {"pattern": "*"},
+    "grep": {"pattern": "x"},
+    "read": {"path": "a"},
+    "symbols": {},
+    "todo": {"items": [{"text": "x"}]},
+    "write": {"path": "a", "content": ""},
+}
+
+
+def test_there_are_eight_tools_and_five_for_small_models() -> None:
+    assert [tool.name for tool in all_tools()] == sorted(MINIMAL)
+    assert [tool.name for tool in tools_for(small=True)] == ["bash", "edit", "grep", "read", "write"]
+
+
+def test_effects_say_the_most_that_a_tool_can_do() -> None:
+    effects = {tool.name: tool.effect for tool in all_tools()}
+    assert effects.pop("bash") is Effect.EXECUTE
+    assert effects.pop("todo") is Effect.NONE
+    assert {effects.pop("edit"), effects.pop("write")} == {Effect.WRITE}
+    assert set(effects.values()) == {Effect.READ}
+
+
+def test_schemas_and_descriptions_cost_few_tokens() -> None:
+    told = [
+        json.dumps(
+            {"name": tool.name, "description": tool.description, "parameters": json_schema(tool)}, separators=(",", ":")
+        )
+        for tool in all_tools()
+    ]
+    assert sum(map(len, told)) < 3_200  # about 800 tokens
+
+
+def test_schemas_are_valid_and_plain() -> None:
+    for tool in all_tools():
+        schema = json_schema(tool)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        text = json.dumps(schema)
+        for noise in ("$ref", "$defs", "title", "default", "anyOf", "null"):
+            assert f'"{noise}"' not in text
+
+
+def test_what_fits_the_schema_is_accepted() -> None:
+    for tool in all_tools():
+        jsonschema.validate(MINIMAL[tool.name], json_schema(tool))
+        assert tool.summary(tool.arguments.model_validate(MINIMAL[tool.name]))
