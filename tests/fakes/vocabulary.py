@@ -76,7 +76,7 @@ def _vocabulary(path: Path) -> Tokenizer:
     params.vocab_only = True
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     assert model, f"{path} cannot be read"
-    return LlamaCppTokenizer(cast("Any", lib.llama_model_get_vocab(model)))
+    return cast("Tokenizer", LlamaCppTokenizer(cast("Any", lib.llama_model_get_vocab(model))))
 
 
 @cache
@@ -84,7 +84,10 @@ def _silence() -> object:
     """A log callback that says nothing; llama.cpp keeps it for the life of the process."""
     from llama_cpp import llama_cpp as lib
 
-    return lib.llama_log_callback(lambda _level, _text, _data: None)
+    def ignore(_level: int, _text: bytes, _data: object) -> None:
+        """Say nothing."""
+
+    return lib.llama_log_callback(ignore)
 
 
 def parse_special(tokenizer: Tokenizer, written: str, markers: tuple[str, ...] = GEMMA_MARKERS) -> list[int]:

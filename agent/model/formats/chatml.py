@@ -15,11 +15,12 @@ from agent.model.formats.base import Cue, Ending, Tail, ToolChoice, ToolSchemas
 from agent.model.formats.chatml_parser import ChatMLParser
 from agent.model.formats.chatml_tokens import ChatMLTokens
 from agent.model.formats.literal import LiteralEncoder, PromptBuilder
-from agent.model.formats.schema import simplify, standard
+from agent.model.formats.schema import mapping, simplify, standard
 from inference.request import Grammar
 from inference.tokenizer import Tokenizer
 
 _CALL_MARKER = re.compile(r"(</?tool_call>)")
+_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes
 _HOLE = "\0"  # stands in the prompt file's text where the declarations go; they are encoded apart from it
 
 
@@ -132,10 +133,10 @@ class ChatMLFormat:
         rules: list[str] = []
         calls: list[str] = []
         for index, tool in enumerate(tools):
-            schema = {**simplify(tool.parameters), "x-guidance": {"whitespace_flexible": False}}
             head = json.dumps('\n{"name": ' + json.dumps(tool.name) + ', "arguments": ')
             calls.append(f'{head} arguments{index} "}}\\n"')
-            rules.append(f"arguments{index}: %json {json.dumps(standard(schema))}")
+            schema = {**mapping(standard(simplify(tool.parameters))), "x-guidance": _SPACING}
+            rules.append(f"arguments{index}: %json {json.dumps(schema)}")
         body = f"({' | '.join(calls)})"
         return "\n".join([f"start: {opening}{body} <[{self._tokens.call_close}]>", *rules]) + "\n"
 

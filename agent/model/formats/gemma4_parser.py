@@ -232,13 +232,12 @@ class Gemma4Parser:
     def _end_call(self, events: list[ModelEvent], *, truncated: bool = False) -> None:
         call = self._call
         if call.events is None:
-            self._not_a_call(events)
+            self._end_header(events, truncated=truncated)
             return
         trailing = ""
-        if call.maybe_ended is not None and call.in_string:
+        if call.maybe_ended is not None and not truncated:
             trailing = "".join(call.pieces[call.maybe_ended + 1 :])
             del call.pieces[call.maybe_ended :]
-            truncated = False
         raw = "".join(call.pieces)
         self._state = _State.TEXT
         try:
@@ -248,6 +247,18 @@ class Gemma4Parser:
             events.append(call.events.failed(str(error)))
         if trailing:
             self._text_events(self._scanner.feed(trailing), events)
+
+    def _end_header(self, events: list[ModelEvent], *, truncated: bool) -> None:
+        """A call ended before its arguments: one without any, or no call."""
+        name = re.sub(r"^\s*(?:call\s*:)?\s*", "", self._call.header).rstrip()
+        if truncated:
+            self._state = _State.TEXT
+        elif name in self._tools:
+            self._state = _State.TEXT
+            call = CallEvents(new_call_id(), name)
+            events += [call.started(), call.parsed({})]
+        else:
+            self._not_a_call(events)
 
     def _text_events(self, found: list[str | FoundCall], events: list[ModelEvent]) -> None:
         for item in found:

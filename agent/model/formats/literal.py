@@ -6,26 +6,20 @@ It knows no chat format: a format says which markers it writes, by id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from itertools import pairwise
 from typing import Self
 
 from inference.tokenizer import Tokenizer
 
-# What is written like a marker in any of the supported chat formats. Splitting more than the vocabulary at hand needs
-# is harmless, and keeps a file's token ids free of markers that a vocabulary parses only sometimes.
-_MARKER = re.compile(
-    r"""<\|?(?:tool_call|tool_response|tool|channel|turn|think|image|audio|video|"|im_start|im_end|im_sep"""
-    r"""|endoftext|fim_\w{1,16}|repo_name|file_sep)\|?>|</(?:tool_call|tool_response)>|<(?:bos|eos|pad|unk|mask)>"""
-)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class LiteralEncoder:
     """Encodes plain text without ever giving a control token.
 
-    Some vocabularies parse user-defined markers (``<|tool_call>``) even from plain text. So the first character of
-    whatever is written like a marker is encoded apart from the rest; what still comes out as a control token is found
-    by its id and split the same way. Other tags (``<table>``) are text and stay whole.
+    Some vocabularies parse user-defined markers (``<|tool_call>``) even from plain text. Which ones is not listed here:
+    whatever comes out as a control token is found by its id, and its first character is encoded apart from its rest.
+    Other tags (``<table>``) are text and stay whole.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -33,11 +27,7 @@ class LiteralEncoder:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of ``text``, none of them a control token; lone surrogates become U+FFFD."""
-        text = _SURROGATE.sub("\ufffd", text)
-        ids: list[int] = []
-        for part in _split(text, _MARKER):
-            ids += self._without_control(part)
-        return ids
+        return self._without_control(_SURROGATE.sub("\ufffd", text))
 
     def _without_control(self, text: str) -> list[int]:
         ids = self._tokenizer.encode(text)
@@ -45,20 +35,16 @@ class LiteralEncoder:
         if not control or len(text) < 2:
             return [] if control else ids  # a control token of one character has no other spelling
         written = {self._tokenizer.piece(token).decode("utf-8", "replace") for token in control}
-        parts = list(_split(text, re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True))))))
+        parts = _split(text, re.compile("|".join(map(re.escape, sorted(written, key=len, reverse=True)))))
         if len(parts) == 1:  # not to be found as it is written: character by character
             parts = list(text)
         return [token for part in parts for token in self._without_control(part)]
 
 
-def _split(text: str, marker: re.Pattern[str]) -> Iterable[str]:
+def _split(text: str, marker: re.Pattern[str]) -> list[str]:
     """The text cut behind the first character of every match."""
-    start = 0
-    for match in marker.finditer(text):
-        yield text[start : match.start() + 1]
-        start = match.start() + 1
-    if start < len(text) or not text:
-        yield text[start:]
+    cuts = [0, *(match.start() + 1 for match in marker.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts) if start < end]
 
 
 class PromptBuilder:

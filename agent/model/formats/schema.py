@@ -58,11 +58,17 @@ def sorted_items(values: Mapping[str, object]) -> list[tuple[str, object]]:
 
 
 def standard(schema: object) -> object:
-    """The schema in words of JSON Schema only: ``nullable`` is OpenAPI's and becomes a union."""
+    """The schema in words of JSON Schema only, closed where it names properties.
+
+    ``nullable`` is OpenAPI's word and becomes a union.
+    """
     entry = mapping_or_none(schema)
     if entry is None:
         return [standard(item) for item in sequence(cast("object", schema))] if isinstance(schema, list) else schema
     plain = {key: standard(value) for key, value in entry.items() if key != "nullable"}
+    if "properties" in entry:
+        plain["properties"] = {name: standard(child) for name, child in properties(entry).items()}
+        plain.setdefault("additionalProperties", False)
     return {"anyOf": [plain, {"type": "null"}]} if entry.get("nullable") is True else plain
 
 

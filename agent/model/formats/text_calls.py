@@ -29,6 +29,7 @@ _CODE_LABELS = frozenset({"tool_code", "tool_call", "tool_calls"})
 class _Mode(Enum):
     MIDLINE = "midline"  # no call can begin before the next line
     LINE_START = "line start"
+    CODE = "code"  # in a fenced block that is no call; nothing in it is one
     FENCE = "fence"
     TAG = "tag"
     JSON = "json"
@@ -100,7 +101,7 @@ class TextCallScanner:
         self._held, self._mode = "", _Mode.LINE_START
         if not held:
             return []
-        if not truncated and mode not in (_Mode.MIDLINE, _Mode.LINE_START):
+        if not truncated and mode not in (_Mode.MIDLINE, _Mode.LINE_START, _Mode.CODE):
             calls = self._calls(held, mode, complete=True)
             if calls:
                 return [*calls]
@@ -120,6 +121,8 @@ class TextCallScanner:
             self._mode = mode
             self._brackets, self._searched = Brackets(gemma=mode is _Mode.GEMMA), 0
             return True
+        if self._mode is _Mode.CODE:
+            return self._pass_code(found)
         end = self._captured()
         if end is None:
             return False
@@ -138,6 +141,17 @@ class TextCallScanner:
         found.append(self._held[:end])
         self._held = self._held[end:]
         return True
+
+    def _pass_code(self, found: list[str | FoundCall]) -> bool:
+        """Give the code of a block away up to its end, keeping what may be the start of the closing fence."""
+        end = self._held.find("\n```")
+        if end >= 0:
+            self._mode = _Mode.MIDLINE
+            return self._emit(found, end + 4)
+        ready = len(self._held) - 3
+        if ready > 0:
+            self._emit(found, ready)
+        return False
 
     def _opening(self) -> _Mode | None:
         """What the text at a line's start begins; MIDLINE for plain text, None when that cannot be told yet."""
@@ -167,7 +181,7 @@ class TextCallScanner:
         if not content:
             return None
         decision = _json_opening(content) if content[0] in "{[" else _Mode.MIDLINE
-        return _Mode.FENCE if decision is _Mode.JSON else decision
+        return {_Mode.JSON: _Mode.FENCE, _Mode.MIDLINE: _Mode.CODE, None: None}[decision]
 
     def _gemma_opening(self, stripped: str) -> _Mode | None:
         for name in self.tools:

@@ -34,8 +34,8 @@ def _cases(*kinds: str, levels: tuple[str, ...] = ()) -> list[Any]:
 
 
 def _tools(case: Case) -> list[ToolSpec]:
-    tools = case.get("tools") or case.get("context", {}).get("tools") or []
-    functions = [tool["function"] for tool in tools]
+    tools: list[Case] = case.get("tools") or case.get("context", {}).get("tools") or []
+    functions: list[Case] = [tool["function"] for tool in tools]
     return [ToolSpec(f["name"], f.get("description", ""), f.get("parameters", {})) for f in functions]
 
 

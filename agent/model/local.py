@@ -1,0 +1,242 @@
+"""A Model on the engine: messages in, token ids to the engine, events out.
+
+It runs no tool and compacts nothing. Which words and markers a model is given is decided in ``formats``.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from agent.errors import ModelError, TooBigForMemory
+from agent.messages import Message, ToolResultMessage, ToolSpec
+from agent.model import ModelEvent, ModelInfo, PromptRead, ResponseOptions
+from agent.model.formats.base import ChatFormat, Cue, Tail
+from agent.model.formats.choice import choose_format, guess_small
+from agent.model.formats.literal import LiteralEncoder
+from agent.model.formats.schema import simplify
+from agent.model.response import Response
+from agent.model.transcript import Kind, Segment, Transcript
+from inference.engine import Engine
+from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.request import EngineEvent, PrefillProgress, Request, SamplingParams, TokensDecoded
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """How a model is run; None means: by its name.
+
+    ``temperature``, ``top_k`` and ``top_p`` hold where a response's options do not say otherwise. ``small`` is as in
+    ModelInfo. ``keep_thoughts`` never drops thoughts: nothing is read twice, at the price of a longer context.
+    """
+
+    name: str | None = None
+    temperature: float = 1.0
+    top_k: int = 64
+    top_p: float = 0.95
+    min_p: float = 0.0
+    thinking: bool | None = None
+    small: bool | None = None
+    keep_thoughts: bool = False
+
+
+class LocalModel:
+    """``agent.model.Model`` on an Engine, which it starts and closes."""
+
+    def __init__(self, engine: Engine, settings: LocalSettings | None = None) -> None:
+        self._engine = engine
+        self._settings = settings or LocalSettings()
+        self._format: ChatFormat | None = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """Facts; available after ``start``."""
+        small = self._settings.small
+        return ModelInfo(
+            name=self._name,
+            context_tokens=self._engine.context_tokens,
+            thinks=self._chat_format.thinks,
+            small=guess_small(self._name) if small is None else small,
+        )
+
+    async def start(self) -> None:
+        """Load the model and choose its chat format; raises ModelError."""
+        try:
+            await self._engine.start()
+        except NotEnoughMemory as error:
+            raise TooBigForMemory(str(error)) from error
+        except ModelLoadError as error:
+            raise ModelError(str(error)) from error
+        self._format = choose_format(
+            self._engine,
+            self._name,
+            thinking=self._settings.thinking,
+            keep_thoughts=self._settings.keep_thoughts,
+        )
+
+    def open(self, system: str, tools: Sequence[ToolSpec], history: Sequence[Message] = ()) -> LocalConversation:
+        """A new conversation. ``history`` are earlier messages of which this model has no token ids."""
+        transcript = Transcript(keep_thoughts=self._chat_format.keeps_thoughts)
+        transcript.add(Kind.SYSTEM, self._chat_format.begin(system, tools), Tail.SYSTEM)
+        if history:
+            transcript.add(Kind.HISTORY, *self._chat_format.history(history))
+        return self._conversation(transcript, tools)
+
+    def restore(self, dumped: str) -> LocalConversation:
+        """A conversation from ``dump``; raises ValueError when it was made by another model or is damaged."""
+        try:
+            data = json.loads(dumped)
+            made_by = (data["model"], data["format"])
+            tools = [ToolSpec(name, description, schema) for name, description, schema in data["tools"]]
+            segments = [Segment(Kind(kind), tuple(ids), Tail(tail)) for kind, tail, ids in data["segments"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError("The stored conversation is damaged; start a new session.") from error
+        if made_by != (self._name, self._chat_format.name):
+            raise ValueError(f"The stored conversation was made by {made_by[0]}, not by {self._name}.")
+        return self._conversation(Transcript(segments, keep_thoughts=self._chat_format.keeps_thoughts), tools)
+
+    async def close(self) -> None:
+        """Free everything."""
+        await self._engine.close()
+
+    @property
+    def _name(self) -> str:
+        return self._settings.name or self._engine.model_name
+
+    @property
+    def _chat_format(self) -> ChatFormat:
+        if self._format is None:
+            raise RuntimeError("the model is used before start()")
+        return self._format
+
+    def _conversation(self, transcript: Transcript, tools: Sequence[ToolSpec]) -> LocalConversation:
+        return LocalConversation(self._engine, self._chat_format, self._settings, transcript, tools, self._name)
+
+
+class LocalConversation:
+    """``agent.model.Conversation``: owns the transcript; made by ``LocalModel.open`` and ``restore``."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        chat_format: ChatFormat,
+        settings: LocalSettings,
+        transcript: Transcript,
+        tools: Sequence[ToolSpec],
+        model_name: str,
+    ) -> None:
+        self._engine = engine
+        self._format = chat_format
+        self._settings = settings
+        self._transcript = transcript
+        self._tools = tuple(tools)
+        self._schemas = {tool.name: simplify(tool.parameters) for tool in tools}
+        self._model_name = model_name
+        self._encoder = LiteralEncoder(engine.tokenizer)
+
+    @property
+    def token_count(self) -> int:
+        """Tokens in the transcript now."""
+        return self._transcript.token_count
+
+    def add_user(self, text: str) -> None:
+        """Append a user message."""
+        self._link(Tail.USER)
+        self._transcript.add(Kind.USER, self._format.user(text), Tail.USER)
+
+    def add_tool_results(self, results: Sequence[ToolResultMessage]) -> None:
+        """Append the results of the calls of the last response, in their order."""
+        if results:
+            self._link(Tail.RESULTS)
+            self._transcript.add(Kind.RESULTS, self._format.results(results), Tail.RESULTS)
+
+    async def respond(self, options: ResponseOptions) -> AsyncIterator[ModelEvent]:
+        """Stream one response and append its ids; closing it early keeps the ids so far.
+
+        Raises ContextOverflow, the transcript unchanged; ModelError when the engine failed.
+        """
+        start = self._transcript.mark()
+        cue = self._cue(options)
+        response = Response(self._format, self._schemas, in_thought=cue.in_thought, stop=options.stop)
+        prefix = self._encoder.encode(options.prefix)
+        try:
+            request = self._request(options, cue, prefix)
+            for model_event in response.begin(prefix):
+                yield model_event
+            stream = cast("AsyncGenerator[EngineEvent]", self._engine.submit(request))
+            async with aclosing(stream):
+                async for event in stream:
+                    if isinstance(event, PrefillProgress):
+                        yield PromptRead(event.done, event.total, event.cached, event.seconds_left)
+                    elif isinstance(event, TokensDecoded):
+                        for model_event in response.feed(event.ids):
+                            yield model_event
+                        if response.repeats or response.stop_found:
+                            self._engine.cancel(request.id)
+                    else:
+                        response.stopped(event)
+            for model_event in response.finish():
+                yield model_event
+        except (EngineClosed, DecodeFailed) as error:
+            raise ModelError(str(error)) from error
+        finally:
+            self._keep(response, start, len(prefix))
+        yield response.finished()
+
+    def mark(self) -> int:
+        """A point to come back to."""
+        return self._transcript.mark()
+
+    def rewind(self, mark: int) -> None:
+        """Forget everything after ``mark``."""
+        self._transcript.rewind(mark)
+
+    def count(self, text: str) -> int:
+        """Exact number of tokens of plain text."""
+        return len(self._encoder.encode(text))
+
+    def dump(self) -> str:
+        """The transcript as JSON, for the store."""
+        segments = [[segment.kind, segment.tail, segment.ids] for segment in self._transcript.segments]
+        tools = [[tool.name, tool.description, tool.parameters] for tool in self._tools]
+        made_by = {"model": self._model_name, "format": self._format.name}
+        return json.dumps({**made_by, "tools": tools, "segments": segments}, separators=(",", ":"))
+
+    def _link(self, following: Tail) -> None:
+        """End what came last in the way that what follows needs."""
+        tail = self._transcript.tail
+        ending = self._format.ending(tail, self._transcript.stop_id, following)
+        self._transcript.add(Kind.LINK if ending.keep_stop else Kind.ENDING, ending.ids, tail)
+
+    def _cue(self, options: ResponseOptions) -> Cue:
+        tail = self._transcript.tail
+        self._link(Tail.ANSWER)
+        cue = self._format.cue(tail, options.tool_choice)
+        self._transcript.add(Kind.THOUGHT if cue.in_thought else Kind.CUE, cue.ids, tail)
+        return cue
+
+    def _request(self, options: ResponseOptions, cue: Cue, prefix: Sequence[int]) -> Request:
+        settings = self._settings
+        temperature = settings.temperature if options.temperature is None else options.temperature
+        grammar = self._format.grammar(self._tools, options.tool_choice, options.tool_name, in_thought=cue.in_thought)
+        return Request(
+            id=uuid.uuid4().hex,
+            tokens=(*self._transcript.tokens(), *prefix),
+            max_tokens=options.max_tokens,
+            sampling=SamplingParams(temperature, settings.top_k, settings.top_p, settings.min_p, options.seed),
+            stop_ids=self._format.stop_ids,
+            grammar=grammar,
+            checkpoints=self._transcript.checkpoints(),
+        )
+
+    def _keep(self, response: Response, start: int, given: int) -> None:
+        """Append what was sampled; without a sampled id (the first ``given`` are a prefix) nothing happened."""
+        if len(response.ids) <= given:
+            self._transcript.rewind(start)
+            return
+        for kind, ids in response.segments():
+            self._transcript.add(kind, ids, response.tail)
