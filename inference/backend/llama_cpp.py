@@ -16,7 +16,7 @@ import numpy as np
 from llama_cpp import llama_cpp as lib
 
 from inference.backend import BackendInfo, Batch
-from inference.backend.model_file import check_model_file
+from inference.backend.model_file import check_kv_memory, check_model_file
 from inference.backend.native import AbortFlag, BatchColumns, NativeLog, pointer
 from inference.backend.vocabulary import CachedTokenizer, TokenKind
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
@@ -25,7 +25,7 @@ from inference.hardware import physical_cores
 from inference.request import SamplingParams
 from inference.sampling import FloatRow, Mask, allowed_ids, greedy
 
-KV_TYPES = {"f32": lib.GGML_TYPE_F32, "f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
+KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 MAX_LOGIT_ROWS = 32
@@ -192,6 +192,8 @@ class LlamaCppBackend:
         loaded fraction. Raises ModelLoadError or NotEnoughMemory.
         """
         header = check_model_file(path)
+        if not n_gpu_layers or not lib.llama_supports_gpu_offload():  # a GPU refuses by itself
+            check_kv_memory(path, header, n_ctx * n_sequences, kv_type, swa_full=swa_full)
         _native_log().clear()
         model = _load_model(path, n_gpu_layers, progress)
         params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)

@@ -1,14 +1,15 @@
-"""Refuses a model file that llama.cpp would answer with an abort or a bus error instead of an error code.
+"""Refuses what llama.cpp would answer with an abort, a bus error or the kernel's out-of-memory killer.
 
-It loads nothing: it looks at the GGUF header only.
+It loads nothing: it looks at the GGUF header and at the free memory only.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from inference.errors import ModelLoadError
+from inference.errors import ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader, read_header
+from inference.memory import available_bytes, kv_bytes, kv_shape
 
 # Keys whose absence llama.cpp 0.5 answers with an uncaught exception, as tried with constructed files.
 _REQUIRED = {
@@ -44,3 +45,22 @@ def check_model_file(path: Path) -> GgufHeader:
         if f"{architecture}.{key}" not in header.metadata:
             raise ModelLoadError(f"{path} lacks the setting {architecture}.{key}; fetch the model again.")
     return header
+
+
+def check_kv_memory(path: Path, header: GgufHeader, n_ctx: int, kv_type: str, *, swa_full: bool) -> None:
+    """Raise NotEnoughMemory when ``n_ctx`` tokens (of all sequences together) do not fit into this machine's memory.
+
+    Linux lets a process allocate more than there is and kills it when llama.cpp clears the cache, so nobody would hear
+    of a failed allocation. With ``swa_full`` sliding layers hold every token too (counted at f16, the largest type).
+    """
+    if swa_full:
+        shape = kv_shape(header)
+        needed = 2 * n_ctx * (shape.full_elements + shape.sliding_elements)
+    else:
+        needed = kv_bytes(header, n_ctx, kv_type)
+    free = available_bytes()
+    if needed > free:
+        raise NotEnoughMemory(
+            f"A context of {n_ctx:,} tokens for {path.name} needs {needed / 2**30:.1f} GiB of memory and "
+            f"{free / 2**30:.1f} GiB are free; choose a smaller context or a smaller model."
+        )
