@@ -87,7 +87,7 @@ class Compactor:
                     return _clip(conversation, event.message.text.strip(), budget)
         except (EngineError, AgentError, ValueError) as error:
             emit(Notice(f"The model gave no summary ({error}) The plain record is used instead."))
-        return _clip(conversation, _record(self._transcript.messages), budget, keep_end=True)
+        return record_of(conversation, self._transcript.messages, budget)
 
     def _shorten(self, scratch: Conversation, limit: int) -> None:
         """Drop the newest messages of the copy until it leaves room for the summary."""
@@ -106,7 +106,7 @@ class Compactor:
             summary=summary,
             files=_paths("Files read", self._toolset.paths_read) + _paths("Files changed", self._toolset.paths_written),
             request=_clip(conversation, request.text if request else "", share),
-            recent=_clip(conversation, _record(messages[last + 1 :]), share, keep_end=True),
+            recent=record_of(conversation, messages[last + 1 :], share),
         )
 
 
@@ -115,8 +115,8 @@ def _paths(title: str, paths: dict[str, None]) -> str:
     return f"{title}: {', '.join(newest)}\n" if newest else ""
 
 
-def _record(messages: tuple[Message, ...]) -> str:
-    """What was said and done, as plain text; thoughts are left out."""
+def record_of(conversation: Conversation, messages: tuple[Message, ...], limit: int) -> str:
+    """What was said and done, as plain text; the last ``limit`` tokens of it. Thoughts are left out."""
     lines: list[str] = []
     for message in messages:
         match message:
@@ -130,7 +130,7 @@ def _record(messages: tuple[Message, ...]) -> str:
                     f"Call: {call.name} {json.dumps(dict(call.arguments), ensure_ascii=False, default=str)}"
                     for call in message.tool_calls
                 )
-    return "\n".join(lines)
+    return _clip(conversation, "\n".join(lines), limit, keep_end=True)
 
 
 def _clip(conversation: Conversation, text: str, limit: int, *, keep_end: bool = False) -> str:

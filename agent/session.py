@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent.approvals import Approvals
@@ -26,7 +26,9 @@ from inference.errors import EngineError
 from tools.base import FileChange
 from tools.workspace import Workspace
 
-__all__ = ["Mark", "Session", "SessionParts"]
+
+async def _nothing() -> None:
+    """Nothing is left to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class SessionParts:
     compactor: Compactor
     journal: Journal
     preface: str = ""
-    close: Callable[[], None] = lambda: None
+    close: Callable[[], Awaitable[None]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +206,11 @@ class Session:
         return self._parts.journal.net_changes(mark.journal)
 
     async def close(self) -> None:
-        """End a run, close the model and the files."""
+        """End a run, close model, tools and files."""
         self.cancel()
-        await self._parts.model.close()
+        await self._parts.close()
         self._parts.journal.close()
-        self._parts.close()
+        await self._parts.model.close()
 
     def _stop(self, end: RunEnd) -> None:
         if self._run is not None:

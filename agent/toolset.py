@@ -48,14 +48,17 @@ class Surroundings:
 class Toolset:
     """The tools of one session.
 
-    ``paths_read`` and ``paths_written`` are what succeeded calls named as ``path``, oldest first; compaction lists
-    them for the model.
+    ``shown`` False keeps them from the model, while ``run`` still carries out calls. ``paths_read`` and
+    ``paths_written`` are what succeeded calls named as ``path``, oldest first; compaction lists them for the model.
     """
 
-    def __init__(self, tools: Sequence[Tool], approvals: Approvals, surroundings: Surroundings) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], approvals: Approvals, surroundings: Surroundings, *, shown: bool = True
+    ) -> None:
         self._tools = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
         self._approvals = approvals
         self._surroundings = surroundings
+        self._shown = shown
         self.paths_read: dict[str, None] = {}
         self.paths_written: dict[str, None] = {}
 
@@ -66,6 +69,8 @@ class Toolset:
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """The tools as the model is told of them, sorted by name so that the prompt never changes."""
+        if not self._shown:
+            return ()
         return tuple(ToolSpec(tool.name, tool.description, json_schema(tool)) for tool in self._tools.values())
 
     async def run(self, call: ToolCall, emit: Emit, cancelled: Callable[[], bool]) -> ToolResultMessage:

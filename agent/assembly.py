@@ -1,0 +1,297 @@
+"""Builds a Session from a Setup; the only module that names concrete classes.
+
+It runs nothing: what it returns is ready, and the caller closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TypeVar
+
+from agent.approvals import Approvals
+from agent.compaction import Compactor, Opening
+from agent.context import preface, system_prompt
+from agent.errors import StoreError, TooBigForMemory
+from agent.journal import Journal
+from agent.model import Model, ResponseOptions
+from agent.model.local import LocalModel, LocalSettings
+from agent.models.fetch import ModelOptions, ensure_model
+from agent.models.local import LocalFiles
+from agent.models.progress import ProgressCallback, no_progress
+from agent.permissions import Mode, Rules
+from agent.remembered import Remembered
+from agent.resume import resume_conversation, take_over
+from agent.run import Limits, RunOptions
+from agent.session import Session, SessionParts
+from agent.setup import Setup
+from agent.store import SessionLog, SessionStore, StoredSession, new_session_id
+from agent.toolset import Surroundings, Toolset
+from agent.transcript import Transcript
+from inference.backend.llama_cpp import LlamaCppBackend
+from inference.gguf_header import read_header
+from inference.in_process import InProcessEngine, LoadProgress
+from inference.memory import CONTEXT_STEP, available_bytes, fit_context
+from tools.base import Tool
+from tools.registry import close_tools, tools_for
+from tools.workspace import Workspace
+
+T = TypeVar("T")
+
+WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
+
+# Settings that git would take from a repository and run; ours go first.
+_GIT_SAFETY = {
+    "GIT_CONFIG_COUNT": "2",
+    "GIT_CONFIG_KEY_0": "core.fsmonitor",
+    "GIT_CONFIG_VALUE_0": "false",
+    "GIT_CONFIG_KEY_1": "core.pager",
+    "GIT_CONFIG_VALUE_1": "cat",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+# What commands get of our environment: enough for compilers, interpreters and package managers, and no keys.
+_PASSED_ON = frozenset(
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
+        "CONDA_PREFIX", "GOPATH", "GOROOT", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME", "NVM_DIR", "NODE_PATH",
+        "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "CI",
+    }
+)  # fmt: skip
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def _no_load_progress(_: float) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How to reach the person while a model is fetched and loaded; ``ask`` None: nobody is there."""
+
+    say: Callable[[str], None] = _silent
+    ask: Callable[[str], bool] | None = None
+    progress: ProgressCallback = no_progress
+    on_load: LoadProgress = _no_load_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What kind of session is wanted.
+
+    ``resume`` is the id of a stored session. ``interactive``: someone answers approvals. ``mode`` and ``rules``
+    replace the setup's. ``system`` replaces the system prompt; ``show_tools`` and ``preface`` False leave tools, and
+    instructions and environment, out of what the model reads (``run_tool`` works all the same). ``keep`` False stores
+    neither session nor journal.
+    """
+
+    resume: str | None = None
+    interactive: bool = False
+    mode: Mode | None = None
+    rules: Rules | None = None
+    system: str | None = None
+    show_tools: bool = True
+    preface: bool = True
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that is ready, and sentences that the user should read."""
+
+    session: Session
+    notices: tuple[str, ...] = field(default=())
+
+
+async def open_model(setup: Setup, talk: Talk) -> Model:
+    """Find or fetch the model and load it; raises ModelError (and its kinds), or EngineError."""
+    options = ModelOptions(
+        wanted_context=setup.config.context or WANTED_CONTEXT,
+        offline=setup.config.offline,
+        ask=talk.ask,
+        say=talk.say,
+        progress=talk.progress,
+    )
+    files = await asyncio.to_thread(ensure_model, setup.config.model, options)
+    model = local_model(files, setup, talk.on_load)
+    await model.start()
+    return model
+
+
+def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_load_progress) -> LocalModel:
+    """The model of these files, not loaded yet; raises NotEnoughMemory when the wanted context does not fit."""
+    n_ctx = _context_tokens(files, setup.config.context)
+    engine = InProcessEngine(
+        lambda progress: LlamaCppBackend.load(files.target, n_ctx=n_ctx, progress=progress), on_load=on_load
+    )
+    entry = files.entry
+    settings = LocalSettings(
+        name=entry.name,
+        temperature=entry.sampling.temperature,
+        top_k=entry.sampling.top_k,
+        top_p=entry.sampling.top_p,
+        thinking=entry.thinking,
+        small=entry.small,
+    )
+    return LocalModel(engine, settings)
+
+
+def run_options(setup: Setup) -> RunOptions:
+    """How the setup wants runs to go."""
+    config = setup.config
+    response = ResponseOptions(config.response_tokens, config.temperature, config.seed)
+    return RunOptions(Limits(config.max_turns, config.max_tokens, config.max_seconds), response)
+
+
+def open_session(setup: Setup, model: Model, wish: Wish) -> Opened:
+    """A new or resumed session on a loaded model; without a usable store it is simply not kept.
+
+    Raises UsageError when the session to resume does not exist or is open elsewhere.
+    """
+    return _Assembly(setup, model, wish).session()
+
+
+class _Assembly:
+    """Collects the parts of one session; what the store refuses is told in ``notices`` and done without."""
+
+    def __init__(self, setup: Setup, model: Model, wish: Wish) -> None:
+        self._setup = setup
+        self._model = model
+        self._wish = wish
+        self._notices = list(setup.notices)
+        self._store = self._kept(lambda: SessionStore(setup.state)) if wish.keep else None
+
+    def session(self) -> Opened:
+        setup, wish = self._setup, self._wish
+        try:
+            stored = self._stored()
+            session_id = new_session_id() if stored is None else stored.record.id
+            log = self._log(session_id, stored)
+        except BaseException:
+            self._close_store()
+            raise
+        workspace = Workspace(setup.root)
+        journal = self._journal(session_id, workspace)
+        approvals = self._approvals()
+        tools = tools_for(self._model.info.small)
+        surroundings = Surroundings(workspace, journal, command_environment(os.environ))
+        toolset = Toolset(tools, approvals, surroundings, shown=wish.show_tools)
+        opening = Opening(wish.system or system_prompt(), self._preface())
+        transcript = self._transcript(opening, toolset, log, stored)
+        return Opened(
+            Session(
+                SessionParts(
+                    id=session_id,
+                    model=self._model,
+                    workspace=workspace,
+                    transcript=transcript,
+                    toolset=toolset,
+                    approvals=approvals,
+                    compactor=Compactor(self._model, opening, transcript, toolset),
+                    journal=journal,
+                    preface=opening.preface,
+                    close=lambda: self._close(tools),
+                )
+            ),
+            tuple(self._notices),
+        )
+
+    def _stored(self) -> StoredSession | None:
+        if self._wish.resume is None:
+            return None
+        if self._store is None:
+            raise StoreError("The session cannot be resumed, because the session store cannot be used.")
+        stored = self._store.load(self._wish.resume)
+        if stored.lost:
+            self._notices.append(f"{stored.lost} damaged messages of this session are left out.")
+        return stored
+
+    def _log(self, session_id: str, stored: StoredSession | None) -> SessionLog | None:
+        store = self._store
+        if store is None:
+            return None
+        if stored is not None:
+            return store.open(session_id)
+        return self._kept(lambda: store.create(session_id, self._setup.root, self._model.info.name))
+
+    def _journal(self, session_id: str, workspace: Workspace) -> Journal:
+        """On disk where possible; in memory undo still works as long as the session is open."""
+        path = self._setup.state / "journal.db" if self._wish.keep else None
+        journal = self._kept(lambda: Journal(path, session_id, workspace)) if path else None
+        if journal is None:
+            return Journal(None, session_id, workspace)
+        store = self._store
+        self._notices += journal.recover(store.held_elsewhere if store is not None else lambda _: False)
+        return journal
+
+    def _approvals(self) -> Approvals:
+        setup, wish = self._setup, self._wish
+        mode = wish.mode or Mode(setup.config.mode)
+        remembered = Remembered(setup.state)
+        return Approvals(
+            mode,
+            wish.rules or setup.rules,
+            interactive=wish.interactive,
+            remember_always=lambda rule: remembered.allow(setup.root, rule),
+        )
+
+    def _preface(self) -> str:
+        if not self._wish.preface:
+            return ""
+        return preface(self._setup.cwd, date.today(), bare=self._setup.bare)
+
+    def _transcript(
+        self, opening: Opening, toolset: Toolset, log: SessionLog | None, stored: StoredSession | None
+    ) -> Transcript:
+        if stored is None:
+            return Transcript(self._model.open(opening.system, toolset.specs()), log, self._notices.append)
+        resumed = resume_conversation(self._model, opening, toolset, stored)
+        if not resumed.exact:
+            self._notices.append("This session was held with another model; it goes on from the text of it.")
+        transcript = Transcript(resumed.conversation, log, self._notices.append)
+        take_over(transcript, stored, resumed)
+        return transcript
+
+    def _kept(self, make: Callable[[], T]) -> T | None:
+        """What ``make`` returns; None with a notice when the store cannot be used."""
+        try:
+            return make()
+        except StoreError as error:
+            self._notices.append(f"{error} This session is not kept.")
+            return None
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    async def _close(self, tools: tuple[Tool, ...]) -> None:
+        await close_tools(tools)
+        self._close_store()
+
+
+def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What started commands get of our environment; no tokens and keys."""
+    kept = {key: value for key, value in environment.items() if key in _PASSED_ON or key.startswith(("LC_", "XDG_"))}
+    return {**kept, **_GIT_SAFETY, "TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "GIT_PAGER": "cat"}
+
+
+def _context_tokens(files: LocalFiles, wanted: int | None) -> int:
+    header, size = read_header(files.target), files.target.stat().st_size
+    available = available_bytes()
+    if wanted is None:
+        return fit_context(header, size, available, WANTED_CONTEXT)
+    if header.context_length and wanted > header.context_length:
+        raise TooBigForMemory(
+            f"{files.entry.title} can read {header.context_length:,} tokens at most; --context {wanted} is too large."
+        )
+    fits = fit_context(header, size, available, wanted)
+    if fits < min(wanted, header.context_length or wanted) - CONTEXT_STEP:
+        raise TooBigForMemory(
+            f"A context of {wanted:,} tokens does not fit into the free memory; {fits:,} would (--context {fits})."
+        )
+    return fits
