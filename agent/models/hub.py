@@ -44,7 +44,7 @@ class Hub:
     def pick(self, source: HubSource) -> tuple[RemoteFile, RemoteFile | None]:
         """The target and, where there is one, the drafter that a source offers now.
 
-        Raises HubUnreachable, NotOnHub, or DownloadError (gated).
+        Raises HubUnreachable, NotOnHub, or Gated.
         """
         listing = hub_library.list_files(self._places, source.repo)
         target = _pick(listing, source.target, leave_out=source.drafter)

@@ -43,6 +43,10 @@ class NotOnHub(DownloadError):
     """The repository, or a file of the wanted kind in it, is not there."""
 
 
+class Gated(DownloadError):
+    """The hub wants terms accepted or a token first."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file on the hub; ``sha256`` is what the hub reports for its content, ``size`` is in bytes."""
@@ -56,7 +60,7 @@ class RemoteFile:
 def list_files(places: Places, repo: str) -> tuple[RemoteFile, ...]:
     """The large files of a repository; answers or gives up within ``ANSWER_SECONDS``.
 
-    Raises HubUnreachable, NotOnHub, or DownloadError (gated).
+    Raises HubUnreachable, NotOnHub, or Gated.
     """
     api = HfApi(endpoint=places.endpoint, token=places.token, library_name=AGENT_NAME)
     with translated(places, repo):
@@ -121,8 +125,8 @@ def translated(places: Places, repo: str) -> Generator[None]:
         raise _unreachable(places) from None
 
 
-def _gated(repo: str, where: str) -> DownloadError:
-    return DownloadError(f"The hub does not give {repo} to everybody: accept its terms at {where} and set HF_TOKEN.")
+def _gated(repo: str, where: str) -> Gated:
+    return Gated(f"The hub does not give {repo} to everybody: accept its terms at {where} and set HF_TOKEN.")
 
 
 def _unreachable(places: Places) -> HubUnreachable:

