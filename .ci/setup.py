@@ -103,9 +103,12 @@ def llama_wheel() -> Path:
 def follow_build(command: list[str], log: Path) -> None:
     """Run the build and turn ninja's or make's counters into a line of progress with the time left."""
     began = last = time.monotonic()
-    with log.open("w") as sink, subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as build:
+    with (
+        log.open("w") as sink,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as build,
+    ):
         assert build.stdout is not None
         for line in build.stdout:
             sink.write(line)

@@ -16,7 +16,8 @@ from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSp
 class ResponseOptions:
     """How one response is generated. None means: as the model's catalogue entry says.
 
-    ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none"
+    The response begins with the text ``prefix``, as if the model had chosen it. It ends before the first of the texts
+    ``stop`` that the model writes after it. ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none"
     forbids calls.
     ``tool_name`` narrows "required" to one tool.
     """
@@ -26,6 +27,8 @@ class ResponseOptions:
     seed: int = 0
     tool_choice: Literal["auto", "required", "none"] = "auto"
     tool_name: str | None = None
+    prefix: str = ""
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
