@@ -8,17 +8,17 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from pydantic import AliasChoices, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 
 class Arguments(BaseModel):
-    """Base of the argument models: unknown arguments are dropped, numbers are taken for text where text is wanted."""
+    """Base of the argument models: unknown arguments are dropped, numbers are taken for text where text is wanted.
+
+    Some arguments have other names as well, which models trained on other agents use. Those that a permission is
+    decided by (``command``, and ``path`` of what writes) have one name only, so that nothing slips by under another.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, coerce_numbers_to_str=True, populate_by_name=True)
-
-
-# Names that models trained on other agents use for the same thing.
-PATH = AliasChoices("path", "file_path", "filePath", "filename", "file")
 
 
 def mapping(value: object) -> dict[str, object] | None:

@@ -25,7 +25,7 @@ class BashArguments(Arguments):
 
     # The schema asks for a command: without one a small model's call would be empty.
     model_config = ConfigDict(json_schema_extra={"required": ["command"]})
-    command: str = Field(default="", validation_alias=AliasChoices("command", "cmd"))
+    command: str = ""
     timeout: float = Field(default=DEFAULT_TIMEOUT_S, description="Seconds", allow_inf_nan=False)
     background: bool = Field(default=False, validation_alias=AliasChoices("background", "run_in_background"))
     job: str = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 import prompts
-from tools.arguments import PATH, Arguments, items, mapping
+from tools.arguments import Arguments, items, mapping
 from tools.base import Effect, FileChange, ToolContext, ToolOutput
 from tools.diff import unified_diff
 from tools.edit_report import Region, ambiguous, not_found, regions_text, syntax_refusal
@@ -36,7 +36,7 @@ class Replacement(Arguments):
 class EditArguments(Arguments):
     """A file and its replacements; a flat ``old`` and ``new`` beside the path are taken for one."""
 
-    path: str = Field(validation_alias=PATH)
+    path: str = Field(strict=True)
     edits: list[Replacement] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="before")

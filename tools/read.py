@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from pydantic import AliasChoices, BaseModel, Field
 
 import prompts
-from tools.arguments import PATH, Arguments
+from tools.arguments import Arguments
 from tools.base import Effect, ToolContext, ToolOutput
 from tools.errors import ToolError
 from tools.files import list_files
@@ -29,7 +29,7 @@ MAX_LISTED = 200
 class ReadArguments(Arguments):
     """A path, and which lines of it."""
 
-    path: str = Field(validation_alias=PATH)
+    path: str = Field(validation_alias=AliasChoices("path", "file_path", "filePath", "file"))
     offset: int = Field(default=1, description="First line", validation_alias=AliasChoices("offset", "start_line"))
     limit: int = Field(default=DEFAULT_LINES, description="Number of lines")
 

@@ -7,7 +7,7 @@ import asyncio
 from pydantic import AliasChoices, BaseModel, Field
 
 import prompts
-from tools.arguments import PATH, Arguments
+from tools.arguments import Arguments
 from tools.base import Effect, FileChange, ToolContext, ToolOutput
 from tools.diff import unified_diff
 from tools.errors import ToolError
@@ -18,7 +18,7 @@ from tools.workspace import MAX_FILE_BYTES
 class WriteArguments(Arguments):
     """A path that does not exist yet, and what to put there."""
 
-    path: str = Field(validation_alias=PATH)
+    path: str = Field(strict=True)
     content: str = Field(validation_alias=AliasChoices("content", "contents", "text", "file_text"))
 
 

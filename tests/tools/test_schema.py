@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import jsonschema
+import pytest
+from pydantic import ValidationError
 
 from tools.base import Effect
 from tools.registry import all_tools, tools_for
@@ -59,3 +61,19 @@ def test_what_fits_the_schema_is_accepted() -> None:
     for tool in all_tools():
         jsonschema.validate(MINIMAL[tool.name], json_schema(tool))
         assert tool.summary(tool.arguments.model_validate(MINIMAL[tool.name]))
+
+
+@pytest.mark.parametrize("other", ["file_path", "filePath", "file", "filename", "cmd"])
+def test_what_a_permission_is_decided_by_has_one_name_only(other: str) -> None:
+    for tool in all_tools():
+        if tool.effect in (Effect.WRITE, Effect.EXECUTE):
+            arguments = {key: value for key, value in MINIMAL[tool.name].items() if key not in ("path", "command")}
+            with pytest.raises(ValidationError):
+                tool.arguments.model_validate({**arguments, other: "a"})
+
+
+def test_a_path_to_write_must_be_text() -> None:
+    for tool in all_tools():
+        if tool.effect is Effect.WRITE:
+            with pytest.raises(ValidationError):
+                tool.arguments.model_validate({**MINIMAL[tool.name], "path": 5})
