@@ -40,7 +40,7 @@ class FixOptions:
     complaint: str = ""
     seconds: float | None = None
     attempts: int | None = None
-    max_tokens: int = 1536
+    max_tokens: int = 1024
     seed: int = 0
     keep: bool = False
     dry_run: bool = False
@@ -141,7 +141,7 @@ class FixJob:
 
     async def _search(self, repair: Repair, best: Candidate) -> Candidate:
         """Attempts until green or spent; the best candidate (the start itself when none was better)."""
-        schedule = direct_attempts() if isinstance(repair, DirectRepair) else tool_attempts()
+        schedule = direct_attempts(repair.suspects) if isinstance(repair, DirectRepair) else tool_attempts()
         for attempt in schedule:
             left = self._seconds_left()
             if left <= 0 or (self._options.attempts is not None and self._number >= self._options.attempts):

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import ClassVar
 
 from agent.attempts import Attempt
 from agent.briefing import Briefing, describe_failures
@@ -17,6 +18,7 @@ from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
 from agent.evidence import Sources, gather
 from agent.failures import TestRun
+from agent.lead_in import lead_in
 from agent.messages import ToolCall, Usage
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
@@ -62,6 +64,8 @@ class Workbench:
 class Repair(ABC):
     """Tries on one session; each from the same start unless it goes on from the one before."""
 
+    _prompts: ClassVar[tuple[str, str]]  # what asks first, and what goes on from a failure
+
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         self._bench = bench
         self._first = first
@@ -75,19 +79,18 @@ class Repair(ABC):
 
     def _begin(self, attempt: Attempt) -> str:
         """Bring transcript and files to where the attempt starts; the text to submit."""
-        first_failure = describe_failures(gather(self._last, self._bench.sources))
         if attempt.feedback and self._bench.session.messages:
-            return load(f"fix/{attempt.prompt}", failures=first_failure, command=self._first.command)
+            failures = describe_failures(gather(self._last, self._bench.sources))
+            return load(f"fix/{self._prompts[1]}", failures=failures, command=self._first.command)
         self._bench.session.rewind_to(self._start)
         complaint = f"{self._bench.complaint.strip()}\n\n" if self._bench.complaint.strip() else ""
         briefing = self._bench.briefing
         return load(
-            f"fix/{attempt.prompt}",
+            f"fix/{self._prompts[0]}",
             complaint=complaint,
             command=self._first.command,
             failures=briefing.failures,
             code=briefing.code,
-            name=briefing.shown[0].name.rsplit(".", 1)[-1] if briefing.shown else "",
         )
 
     async def _ask(self, text: str, options: RunOptions) -> str:
@@ -111,13 +114,25 @@ class Repair(ABC):
 class DirectRepair(Repair):
     """Asks for code and turns it into an edit: for models that write a right function more surely than a right call."""
 
+    _prompts = ("direct", "again")
+
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         super().__init__(bench, first)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
 
+    @property
+    def suspects(self) -> int:
+        """How many definitions the model is shown as suspects."""
+        return len(self._bench.briefing.shown)
+
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
-        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, tool_choice="none")
+        shown = self._bench.briefing.shown
+        suspect = shown[attempt.target % len(shown)] if shown else None
+        prefix, stop = lead_in(attempt.shape, suspect, self._bench.sources)
+        response = ResponseOptions(
+            attempt.max_tokens, attempt.temperature, attempt.seed, tool_choice="none", prefix=prefix, stop=stop
+        )
         limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
         answer = await self._ask(self._begin(attempt), RunOptions(limits, response))
         edits = tuple(propose(answer, self._files(), self._bench.briefing.paths))
@@ -149,6 +164,8 @@ class DirectRepair(Repair):
 
 class ToolRepair(Repair):
     """Lets the model work with its tools until it thinks it is done, then tests."""
+
+    _prompts = ("tools", "again_tools")
 
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         super().__init__(bench, first)
