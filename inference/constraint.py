@@ -141,6 +141,8 @@ class Constraint:
     def mask(self) -> npt.NDArray[np.uint32]:
         """All allowed ids, bit i%32 of word i//32; overwritten by the next call.
 
+        Where the text is forced it holds the usual token alone, while ``allows`` takes any that writes the same (the
+        letter a, the byte 0x61).
         30 µs where the state was seen before, up to 4 ms where not (262,144 tokens). Raises InvalidGrammar when no
         token is left.
         """

@@ -52,18 +52,22 @@ class LlamaCppTokenizer(CachedTokenizer):
     def __init__(self, vocabulary: lib.llama_vocab_p) -> None:
         super().__init__(lib.llama_vocab_n_tokens(vocabulary))
         self._vocabulary: lib.llama_vocab_p | None = vocabulary
+        bos: int = native.llama_vocab_bos(vocabulary)
+        self._bos_id = bos if bos >= 0 and lib.llama_vocab_get_add_bos(vocabulary) else None
+        self._eog_ids: frozenset[int] | None = None
 
-    @functools.cached_property
+    @property
     def bos_id(self) -> int | None:
         """The id that starts a prompt, when the model wants one."""
-        bos: int = native.llama_vocab_bos(self._open())
-        return bos if bos >= 0 and lib.llama_vocab_get_add_bos(self._open()) else None
+        return self._bos_id
 
-    @functools.cached_property
+    @property
     def eog_ids(self) -> frozenset[int]:
         """Ids that end a generation; the first use looks at every id (0.15 s for 262,144)."""
-        vocabulary, is_eog = self._open(), lib.llama_vocab_is_eog
-        return frozenset(i for i in range(self.n_vocab) if is_eog(vocabulary, i))
+        if self._eog_ids is None:
+            vocabulary, is_eog = self._open(), lib.llama_vocab_is_eog
+            self._eog_ids = frozenset(i for i in range(self.n_vocab) if is_eog(vocabulary, i))
+        return self._eog_ids
 
     def close(self) -> None:
         """Forget the vocabulary: what was looked up stays known, everything else raises EngineClosed."""
