@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
@@ -154,6 +155,21 @@ def open_session(setup: Setup, model: Model, wish: Wish) -> Opened:
     Raises UsageError when the session to resume does not exist or is open elsewhere.
     """
     return _Assembly(setup, model, wish).session()
+
+
+@asynccontextmanager
+async def running_session(setup: Setup, talk: Talk, wish: Wish) -> AsyncGenerator[Opened]:
+    """Model and session, closed in the end; raises as ``open_model`` and ``open_session`` do."""
+    model = await open_model(setup, talk)
+    try:
+        opened = open_session(setup, model, wish)
+    except BaseException:
+        await model.close()
+        raise
+    try:
+        yield opened
+    finally:
+        await opened.session.close()
 
 
 class _Assembly:

@@ -131,6 +131,12 @@ class Journal:
             self._restore(span)
         return UndoReport(restored=tuple(self._relative(span.path) for span in spans))
 
+    def undo_last_run(self) -> UndoReport:
+        """Restore the files of the latest run whose changes stand."""
+        run = self.last_run()
+        mark = None if run is None else self.mark_before(run)
+        return UndoReport() if mark is None else self.undo_since(mark)
+
     def recover(self, alive: Callable[[str], bool]) -> list[str]:
         """Settle intents that a crash left open, unless their session is ``alive``; a sentence for each unclear one.
 

@@ -70,6 +70,10 @@ class LiveView:
             self._flush_text()
             self._console.print(line, soft_wrap=True)
 
+    def loading(self, fraction: float) -> None:
+        """So much of the model (0.0 to 1.0) is loaded."""
+        self._status.loading(fraction)
+
     def pause(self) -> None:
         """Take the moving part away, for a question; ``resume`` brings it back."""
         self._flush_text()
@@ -121,6 +125,9 @@ class _Status:
                 self._doing = f"running {event.command}"
             case _:
                 pass
+
+    def loading(self, fraction: float) -> None:
+        self._doing = f"loading the model, {fraction:.0%}"
 
     def _pieces_a_second(self) -> float:
         return self._pieces / max(0.1, time.monotonic() - self._since)

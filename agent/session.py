@@ -110,6 +110,10 @@ class Session:
         """Tokens of context in use."""
         return self._parts.transcript.token_count
 
+    def count(self, text: str) -> int:
+        """Exact number of tokens of plain text, for this model."""
+        return self._parts.transcript.conversation.count(text)
+
     def started(self) -> SessionStarted:
         """The event that introduces the session."""
         info, parts = self._parts.model.info, self._parts
@@ -197,9 +201,7 @@ class Session:
     def undo(self) -> UndoReport:
         """Take back the file changes of the latest run that has any; the conversation stays."""
         self._require_idle()
-        run = self._parts.journal.last_run()
-        mark = None if run is None else self._parts.journal.mark_before(run)
-        return UndoReport() if mark is None else self._parts.journal.undo_since(mark)
+        return self._parts.journal.undo_last_run()
 
     def changes_since(self, mark: Mark) -> Sequence[FileChange]:
         """What became of each file since a point."""

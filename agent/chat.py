@@ -1,0 +1,165 @@
+"""A plain line chat on the terminal: streams answers, asks approvals, obeys a few slash commands.
+
+The full-screen interface is another matter; this one needs nothing but a terminal that prints lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import signal
+from contextlib import suppress
+
+from rich.console import Console
+from rich.text import Text
+
+from agent.assembly import Wish, run_options, running_session
+from agent.clean import clean
+from agent.events import ApprovalRequested, Notice
+from agent.interrupts import cancelling
+from agent.live_view import LiveView
+from agent.permissions import Decision, Mode
+from agent.run import RunOptions
+from agent.session import Session
+from agent.session_choice import choose_session
+from agent.setup import read_setup
+from agent.talk import make_talk
+
+_HELP = """/help            this text
+/undo            take back the last file changes
+/compact [what]  summarise the conversation, keeping what is named
+/mode [name]     show or change what may run without a question: default, accept-edits, plan, yolo
+/quit            end (so does Ctrl-D)
+Ctrl-C           interrupts an answer and keeps what was done"""
+
+_ANSWERS = {
+    "y": Decision.ALLOW,
+    "yes": Decision.ALLOW,
+    "s": Decision.ALLOW_SESSION,
+    "a": Decision.ALLOW_ALWAYS,
+    "session": Decision.ALLOW_SESSION,
+    "always": Decision.ALLOW_ALWAYS,
+}
+
+
+def run_chat(args: argparse.Namespace) -> int:
+    """Chat until the user leaves; raises AgentError or EngineError for what could not start."""
+    return asyncio.run(_chat(args))
+
+
+async def _chat(args: argparse.Namespace) -> int:
+    setup = read_setup(args)
+    wish = Wish(resume=choose_session(args, setup), interactive=True)
+    console = Console(highlight=False)
+    with LiveView(console) as view:
+        talk = make_talk(console, view)
+        async with running_session(setup, talk, wish) as opened:
+            view.pause()
+            chat = Chat(opened.session, console, run_options(setup))
+            chat.greet(opened.notices)
+            await chat.talk()
+    return 0
+
+
+class Chat:
+    """The dialogue of one session."""
+
+    def __init__(self, session: Session, console: Console, options: RunOptions) -> None:
+        self._session = session
+        self._console = console
+        self._options = options
+
+    def greet(self, notices: tuple[str, ...]) -> None:
+        """Say what is open, and what should be known about it."""
+        with LiveView(self._console) as view:
+            view.handle(self._session.started())
+            for notice in notices:
+                view.handle(Notice(notice))
+        self._say("/help lists the commands.", "dim")
+
+    async def talk(self) -> None:
+        """Prompt, answer, and again."""
+        while True:
+            try:
+                line = _read_line(f"[{self._session.mode.value}] > ")
+            except EOFError:
+                return
+            if line is None:
+                self._say("/quit or Ctrl-D leaves.", "dim")
+                continue
+            line = line.strip()
+            if line in ("/quit", "/exit"):
+                return
+            if line.startswith("/"):
+                await self._obey(line)
+            elif line:
+                await self._submit(line)
+
+    async def _submit(self, text: str) -> None:
+        with LiveView(self._console) as view, cancelling(self._session):
+            async for event in self._session.submit(text, self._options):
+                view.handle(event)
+                if isinstance(event, ApprovalRequested):
+                    self._approve(event, view)
+
+    def _approve(self, event: ApprovalRequested, view: LiveView) -> None:
+        view.pause()
+        self._say(clean(event.preview))
+        try:
+            said = _read_line("Run this? [y]es, yes for this [s]ession, [a]lways, or no and why: ")
+        except EOFError:
+            said = "no"
+        if said is None:
+            self._session.cancel()
+        else:
+            said = said.strip()
+            decision = _ANSWERS.get(said.lower(), Decision.DENY)
+            refusal = decision is Decision.DENY and said.lower() not in ("", "n", "no")
+            self._session.answer(event.request_id, decision, said if refusal else "")
+        view.resume()
+
+    async def _obey(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        match command:
+            case "/help":
+                self._say(_HELP)
+            case "/undo":
+                self._say(clean(self._session.undo().sentence()))
+            case "/mode":
+                self._change_mode(rest.strip())
+            case "/compact":
+                with LiveView(self._console) as view:
+                    async for event in self._session.compact(rest.strip()):
+                        view.handle(event)
+            case _:
+                self._say(f"There is no command {clean(command)}; /help lists them.", "yellow")
+
+    def _change_mode(self, name: str) -> None:
+        try:
+            self._session.mode = Mode(name) if name else self._session.mode
+        except ValueError:
+            self._say(f"There is no mode {clean(name)}; the modes are {', '.join(Mode)}.", "yellow")
+            return
+        self._say(f"Mode: {self._session.mode.value}.", "dim")
+
+    def _say(self, text: str, style: str = "") -> None:
+        self._console.print(Text(text, style=style), soft_wrap=True)
+
+
+def _read_line(prompt: str) -> str | None:
+    """A line from the terminal; None after Ctrl-C. Raises EOFError at its end.
+
+    It waits in the loop's own thread: a thread that waits for a line could not be interrupted, and nothing else has to
+    go on meanwhile. asyncio's handler for Ctrl-C would only be heard after the line, so Python's own stands in for it.
+    """
+    with suppress(ImportError):
+        importlib.import_module("readline")  # makes input() editable
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return input(prompt)
+    except KeyboardInterrupt:
+        print()
+        return None
+    finally:
+        signal.signal(signal.SIGINT, before)

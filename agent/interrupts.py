@@ -1,0 +1,32 @@
+"""Ctrl-C while a run is going on: the first ends the run and keeps its work, the second ends the program.
+
+What the program does then is the caller's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from agent.session import Session
+
+
+@contextmanager
+def cancelling(session: Session) -> Generator[None]:
+    """Inside, SIGINT and SIGTERM cancel the session's run; a second signal acts as usual."""
+    loop = asyncio.get_running_loop()
+
+    def cancel(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        session.cancel()
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    for number in caught:
+        loop.add_signal_handler(number, cancel, number)
+    try:
+        yield
+    finally:
+        for number in caught:
+            loop.remove_signal_handler(number)
