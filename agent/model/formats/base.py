@@ -24,7 +24,7 @@ class Tail(StrEnum):
     """What a transcript ends with; decides how the next part begins."""
 
     SYSTEM = "system"  # nothing was said yet
-    USER = "user"  # a user turn, closed
+    USER = "user"  # a closed turn: the user's, or an earlier one of the model in a rendered history
     RESULTS = "results"  # tool results; the model's turn goes on
     CALLS = "calls"  # a response whose calls have no results yet
     ANSWER = "answer"  # a response without calls
@@ -144,6 +144,6 @@ class ChatFormat(Protocol):
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:
         """Messages whose sampled ids are not known (made by another model), rendered as the model's template does.
 
-        Gives the ids and what they end with; the model's turn is closed where the tail is ANSWER.
+        Gives the ids and what they end with; an answer at the end is closed already.
         """
         ...

@@ -75,11 +75,11 @@ class Gemma4Format:
     def ending(self, tail: Tail, stop_id: int | None, following: Tail) -> Ending:
         """What stands between a response, or results, and what follows."""
         tokens = self._tokens
+        if following is Tail.RESULTS:
+            sampled = stop_id == tokens.response_open
+            return Ending(keep_stop=sampled, ids=() if sampled else (tokens.response_open,))
         if tail in (Tail.SYSTEM, Tail.USER) or (tail is Tail.RESULTS and following is not Tail.USER):
             return Ending(keep_stop=True, ids=())
-        if tail is Tail.CALLS and following is Tail.RESULTS:
-            sampled = stop_id == tokens.response_open
-            return Ending(sampled, () if sampled else (tokens.response_open,))
         if stop_id == tokens.turn_close:
             return Ending(keep_stop=True, ids=(tokens.newline,))
         return Ending(keep_stop=False, ids=(tokens.turn_close, tokens.newline))
@@ -118,22 +118,26 @@ class Gemma4Format:
 
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:
         """Messages as the template renders them, and what they end with."""
-        turns = self._turns()
-        tail = turns.history(messages, keep_thoughts=self._keep_thoughts)
-        return turns.ids(), tail
+        ids, tail = self._history(messages)
+        return ids, Tail.USER if tail is Tail.ANSWER else tail
 
     def render(self, system: str | None, tools: Sequence[ToolSpec], messages: Sequence[Message]) -> list[int]:
         """A whole prompt as the template gives it with ``add_generation_prompt`` (``system`` None: no system message).
 
         The conversation does not use it: it shows that the parts are the template's.
         """
-        history, tail = self.history(messages)
+        history, tail = self._history(messages)
         ids = self._begin(system, tools) + history
         if tail is Tail.CALLS:
             return [*ids, self._tokens.response_open]
         if tail is Tail.ANSWER and isinstance(messages[-1], ToolResultMessage):
             return ids  # the text before the call was moved behind its results; the template asks for nothing then
         return [*ids, *self.cue(tail, "auto").ids]
+
+    def _history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:
+        turns = self._turns()
+        tail = turns.history(messages, keep_thoughts=self._keep_thoughts)
+        return turns.ids(), tail
 
     def _begin(self, system: str | None, tools: Sequence[ToolSpec]) -> list[int]:
         turns = self._turns()
