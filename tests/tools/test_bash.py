@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,17 @@ def running(marker: str) -> list[int]:
     return found
 
 
-def gone(marker: str) -> bool:
-    """Whether all processes with ``marker`` end, soon."""
-    deadline = time.monotonic() + 10
-    while running(marker) and time.monotonic() < deadline:
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` comes true before a generous time is over."""
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
-    return not running(marker)
+    return condition()
+
+
+def gone(marker: str) -> bool:
+    """Whether all processes with ``marker`` end."""
+    return wait_until(lambda: not running(marker))
 
 
 def test_output_of_both_streams_and_the_exit_code_are_told(hands: Hands) -> None:
@@ -168,6 +173,7 @@ def test_no_process_outlives_an_agent_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", AGENT, str(tmp_path), marker], stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
         assert agent.stdout.readline() == b"ready\n"
-        assert len(running(f"sleep\0{marker}")) == 3
-        agent.send_signal(signal.SIGKILL)
+        came = wait_until(lambda: len(running(f"sleep\0{marker}")) == 3)
+        agent.kill()
+    assert came
     assert gone(marker)
