@@ -6,9 +6,10 @@ It decodes nothing; whoever decodes records it with ``KVSequence.append``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from inference.backend import Backend
+from inference.backend import Backend, Batch
 from inference.errors import DecodeFailed
 from inference.sequence import KVSequence
 
@@ -121,10 +122,20 @@ class PrefixCache:
             return source
         self.drop(target)
         if kept:
-            self._backend.seq_cp(source.id, target.id, 0, -1)
-            target.copy_from(source)
-            self._checkpoints[target.id] = list(self._checkpoints[source.id])
+            self._copy(source, target, matched)
         return target
+
+    def _copy(self, source: KVSequence, target: KVSequence, matched: int) -> None:
+        """Copy, and cut if that can be done at once; the memory may hold one row more than the record."""
+        self._backend.seq_cp(source.id, target.id, 0, -1)
+        target.copy_from(source)
+        self._checkpoints[target.id] = list(self._checkpoints[source.id])
+        self._cut(target, matched)
+        # llama.cpp moves the data at the start of the next decode: a window saved or restored before that would be
+        # wrong. So one row is decoded at once, for the caller to cut; that it may not fit does no harm.
+        if self._n_swa:
+            with suppress(DecodeFailed):
+                self._backend.decode(Batch([target.tokens[-1]], [len(target)], [target.id], [False]))
 
     def _cut(self, sequence: KVSequence, length: int) -> bool:
         """Cut where the window allows it. ``length`` may be the sequence's own: the memory may hold more than that."""

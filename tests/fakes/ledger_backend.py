@@ -62,10 +62,12 @@ class LedgerBackend:
         self.shape = shape or LedgerShape()
         self.rows_decoded = 0
         self.decodes = 0
+        self.copies = 0
         self.abort_decode: int | None = None
         self.abort_requested = False
         self.closed = False
         self._memories = [_Memory() for _ in range(self.shape.n_sequences)]
+        self._copies: list[tuple[int, int]] = []
         self._states: list[int | None] = []
 
     @property
@@ -91,6 +93,7 @@ class LedgerBackend:
         assert 0 < len(batch.tokens) <= self.shape.n_batch, "llama.cpp aborts the process"
         self.decodes += 1
         self.abort_requested = False
+        self._carry_out_copies()
         rows = list(zip(batch.tokens, batch.positions, batch.sequences, batch.logits, strict=True))
         self._check(rows)
         aborted = self.decodes == self.abort_decode
@@ -106,6 +109,14 @@ class LedgerBackend:
         if aborted:
             raise DecodeFailed("The decode was aborted.")
         self.rows_decoded += len(rows)
+
+    def _carry_out_copies(self) -> None:
+        """As in llama.cpp, ``seq_cp`` moves the positions at once and the data with the next decode."""
+        for source, target in self._copies:
+            values = self._memories[source].window
+            window = self._memories[target].window
+            window.update({position: values.get(position, 0) for position in window})
+        self._copies.clear()
 
     def _check(self, rows: Sequence[tuple[int, int, int, bool]]) -> None:
         lengths = [len(memory.tokens) for memory in self._memories]
@@ -150,6 +161,9 @@ class LedgerBackend:
     def seq_cp(self, source: int, target: int, start: int, end: int) -> None:
         assert (start, end) == (0, -1), "sequences with separate memory are copied whole"
         self._memories[target] = self._memories[source].copy()
+        self._memories[target].window = dict.fromkeys(self._memories[source].window, 0)
+        self._copies.append((source, target))
+        self.copies += 1
 
     def seq_pos_min(self, sequence: int) -> int:
         memory = self._memories[sequence]

@@ -163,7 +163,7 @@ class Engine:
         self.drafter.answer = (*request.tokens, *expected.ids)
         self.drafter.random.seed(step.seed)
         at_least = self.must_be_cached(request)
-        rows, first = self.backend.rows_decoded, self.backend.decodes
+        rows, first, copies = self.backend.rows_decoded, self.backend.decodes, self.backend.copies
         self.backend.abort_decode = first - step.cancel_at if step.cancel_at < 0 else None
 
         def cancelled() -> bool:
@@ -176,7 +176,9 @@ class Engine:
         assert stats.cached_tokens >= at_least, "tokens were read again that were still there"
         if not stats.drafted_tokens:
             decoded = stats.prefilled_tokens + max(0, len(got.ids) - 1)
-            assert self.backend.rows_decoded - rows == decoded, "the count of decoded tokens is wrong"
+            # A fork may cost one row, for the copy to be carried out.
+            forks = range(self.backend.copies - copies + 1)
+            assert self.backend.rows_decoded - rows - decoded in forks, "the count of decoded tokens is wrong"
         self.note_checkpoints(request, stats.cached_tokens, stats.cached_tokens + stats.prefilled_tokens)
         return got.ids
 
@@ -223,6 +225,7 @@ def holds(setup: Setup, steps: Sequence[Step], make_cache: CacheMaker) -> None:
         transcripts.append((*tokens, *engine.check(request, step)))
 
 
+@pytest.mark.slow
 @SEARCH
 @given(CONVERSATIONS)
 def test_reuse_and_speculation_answer_like_a_fresh_engine_and_read_nothing_twice(
@@ -319,6 +322,13 @@ class CheckpointSavedOnePositionLate(PrefixCache):
         ]
 
 
+class WindowUsedBeforeTheCopy(PrefixCache):
+    def _copy(self, source: KVSequence, target: KVSequence, matched: int) -> None:
+        self._backend.seq_cp(source.id, target.id, 0, -1)
+        target.copy_from(source)
+        self._checkpoints[target.id] = list(self._checkpoints[source.id])
+
+
 class RestoreWithoutCut(PrefixCache):
     def _restore(self, sequence: KVSequence, length: int) -> None:
         checkpoint = self._nearest(sequence, length)
@@ -354,6 +364,7 @@ FAULTS: dict[str, CacheMaker] = {
     "always the oldest checkpoint": OldestCheckpointOnly,
     "restored and not cut": RestoreWithoutCut,
     "forked and not copied": ForkWithoutCopy,
+    "window used before the copy is carried out": WindowUsedBeforeTheCopy,
     "one token too many reused": with_sequences(OneTokenTooMany),
     "no token left to decode": with_sequences(NoTokenLeftForLogits),
     "window rule off by one": with_sequences(WindowOffByOne),
