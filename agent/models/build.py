@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 PROBE_SECONDS = 60.0
+REBUILD = "pip install --force-reinstall --no-binary llama-cpp-python llama-cpp-python"
 
 _PROBE = """
 import json, llama_cpp
@@ -46,7 +47,7 @@ def probe_build() -> Build:
     if done.returncode < 0:
         return Build(
             failure=f"llama.cpp dies with signal {-done.returncode} here: it was built for another processor; "
-            "reinstall it from source: pip install --force-reinstall --no-binary :all: llama-cpp-python."
+            f"build it here: {REBUILD}."
         )
     try:
         found = cast("dict[str, Any]", json.loads(done.stdout.strip().splitlines()[-1]))

@@ -33,8 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_models(args: argparse.Namespace) -> int:
-    """Run one action; returns the exit code: 0 done, 1 a file is damaged, 2 could not run, 130 interrupted."""
-    from agent.errors import AgentError
+    """Run one action; returns the exit code: 0 done, 1 a file is damaged, 2 there is nothing to do it with.
+
+    Raises AgentError, which the command line shows.
+    """
     from agent.models.display import ProgressLine
     from agent.models.fetch import ModelOptions
 
@@ -44,15 +46,13 @@ def run_models(args: argparse.Namespace) -> int:
         line.end()
         print(sentence, file=sys.stderr, flush=True)
 
+    options = ModelOptions(offline=getattr(args, "offline", False), say=say, progress=line)
     try:
-        options = ModelOptions(offline=getattr(args, "offline", False), say=say, progress=line)
         return _ACTIONS[args.action](args, options)
-    except AgentError as error:
-        say(str(error))
-        return 2
     except KeyboardInterrupt:
-        say("Interrupted; what was fetched is kept, the same command goes on.")
-        return 130
+        if args.action == "pull":
+            say("What was fetched is kept; the same command goes on.")
+        raise
     finally:
         line.end()
 
