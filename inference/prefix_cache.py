@@ -16,9 +16,13 @@ from inference.sequence import KVSequence
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """The sliding-window state of a sequence behind its first ``position`` tokens; valid there and nowhere else."""
+    """The sliding-window state of a sequence behind its first ``position`` tokens; valid there and nowhere else.
+
+    ``requested`` ones were asked for by the request, the others are the worker's own.
+    """
 
     position: int
+    requested: bool
     data: bytes = field(repr=False)
 
 
@@ -93,13 +97,13 @@ class PrefixCache:
         for sequence in self._sequences:
             self.drop(sequence)
 
-    def save_checkpoint(self, sequence: KVSequence) -> None:
+    def save_checkpoint(self, sequence: KVSequence, requested: bool = True) -> None:
         """Save the window at the end of the sequence, where there is a window and none is saved yet."""
         position = len(sequence)
         saved = self._checkpoints[sequence.id]
         if self._n_swa == 0 or position == 0 or any(c.position == position for c in saved):
             return
-        saved.append(Checkpoint(position, self._backend.save_window(sequence.id)))
+        saved.append(Checkpoint(position, requested, self._backend.save_window(sequence.id)))
         saved.sort(key=lambda c: c.position)
         self._evict()
 
@@ -141,8 +145,9 @@ class PrefixCache:
         """Cut where the window allows it. ``length`` may be the sequence's own: the memory may hold more than that."""
         if not sequence.can_cut(length, self._backend.seq_pos_min(sequence.id), self._n_swa):
             return False
-        if self._backend.seq_pos_max(sequence.id) >= length:
-            self._backend.seq_rm(sequence.id, length, -1)
+        beyond = self._backend.seq_pos_max(sequence.id) >= length
+        if beyond and not self._backend.seq_rm(sequence.id, length, -1):
+            return False
         sequence.cut(length)
         self._forget_beyond(sequence, length)
         return True
@@ -153,7 +158,6 @@ class PrefixCache:
         if checkpoint is None or not self._load(sequence, checkpoint):
             self.drop(sequence)
             return
-        self._backend.seq_rm(sequence.id, checkpoint.position, -1)
         sequence.cut(checkpoint.position)
         self._forget_beyond(sequence, checkpoint.position)
 
@@ -162,7 +166,7 @@ class PrefixCache:
             self._backend.load_window(sequence.id, checkpoint.data)
         except DecodeFailed:
             return False
-        return True
+        return self._backend.seq_rm(sequence.id, checkpoint.position, -1)
 
     def _forget_beyond(self, sequence: KVSequence, length: int) -> None:
         self._checkpoints[sequence.id] = [c for c in self._checkpoints[sequence.id] if c.position <= length]
@@ -183,15 +187,20 @@ class PrefixCache:
         return {c for saved in self._checkpoints.values() for c in saved}
 
     def _least_useful(self) -> Checkpoint:
-        """What to free first: inner checkpoints that stand close together far from the end, oldest sequences first.
+        """What to free first: the worker's own, then others; oldest sequences first.
 
         The first (the system prompt's) and the last checkpoint of each sequence are spared while there is any other.
-        Distance counts relative to the distance from the end: rewinds go back a turn or two far more often than twenty.
+        Among the rest that one goes that stands close to its neighbours and far from the end: rewinds go back a turn or
+        two far more often than twenty.
         """
-        for sequence in self._sequences:
-            saved = self._checkpoints[sequence.id]
-            if len(saved) > 2:
-                end = saved[-1].position
-                inner = zip(saved, saved[1:], saved[2:], strict=False)
-                return min(inner, key=lambda c: (c[2].position - c[0].position) / (end - c[1].position))[1]
+        for requested in (False, True):
+            for sequence in self._sequences:
+                saved = self._checkpoints[sequence.id]
+                spacing = {
+                    c: (after.position - before.position) / (saved[-1].position - c.position)
+                    for before, c, after in zip(saved, saved[1:], saved[2:], strict=False)
+                    if c.requested is requested
+                }
+                if spacing:
+                    return min(spacing, key=lambda c: spacing[c])
         return next(self._checkpoints[s.id] for s in self._sequences if self._checkpoints[s.id])[-1]

@@ -24,6 +24,9 @@ from inference.speculative import draft_limit, verify
 GUESSED_PREFILL_TPS = 100.0
 """Prefill speed in tokens/s until one is measured: a 1.5B model on two cores."""
 
+MEASURABLE_PREFILL = 32
+"""So many tokens tell the speed of prefill; fewer are read at the speed of single ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
@@ -140,14 +143,16 @@ class Worker:
         while True:
             position = len(run.sequence)
             if position in marks:
-                self._cache.save_checkpoint(run.sequence)
+                self._cache.save_checkpoint(run.sequence, requested=position in run.request.checkpoints)
             if position == len(run.tokens):
                 break
             end = min(position + self._info.n_batch, *(mark for mark in marks if mark > position), len(run.tokens))
             self._decode(run, run.tokens[position:end], every_row=False)
             run.prefilled += end - position
-            self._prefill_tps = run.prefilled / max(self._options.clock() - began, 1e-6)
-            yield PrefillProgress(run.prefilled, total, run.cached, (total - run.prefilled) / self._prefill_tps)
+            speed = run.prefilled / max(self._options.clock() - began, 1e-6)
+            if run.prefilled >= MEASURABLE_PREFILL:
+                self._prefill_tps = speed
+            yield PrefillProgress(run.prefilled, total, run.cached, (total - run.prefilled) / speed)
         run.prefill_ended = self._options.clock()
 
     def _checkpoint_marks(self, request: Request) -> frozenset[int]:

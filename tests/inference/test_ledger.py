@@ -314,8 +314,8 @@ class OldestCheckpointOnly(PrefixCache):
 
 
 class CheckpointSavedOnePositionLate(PrefixCache):
-    def save_checkpoint(self, sequence: KVSequence) -> None:
-        super().save_checkpoint(sequence)
+    def save_checkpoint(self, sequence: KVSequence, requested: bool = True) -> None:
+        super().save_checkpoint(sequence, requested)
         self._checkpoints[sequence.id] = [
             replace(c, position=c.position + 1) if c.position == len(sequence) else c
             for c in self._checkpoints[sequence.id]

@@ -101,6 +101,30 @@ def test_a_tight_budget_keeps_the_first_and_the_last_checkpoint_and_thins_out_th
     assert gaps == sorted(gaps, reverse=True), "checkpoints stand closer together towards the end"
 
 
+def test_checkpoints_that_were_asked_for_outlive_the_workers_own() -> None:
+    backend = windowed()
+    one = len(backend.save_window(0)) + 60
+    cache = PrefixCache(backend, checkpoint_bytes=5 * one)
+    sequence = cache.acquire([0]).sequence
+    for position in range(10, 400, 10):
+        read(backend, sequence, range(len(sequence), position))
+        cache.save_checkpoint(sequence, requested=position in (10, 150, 160))
+    assert {10, 150, 160, 390} <= set(cache.checkpoints(sequence))
+
+
+def test_a_memory_that_cannot_be_cut_is_emptied() -> None:
+    class Uncuttable(LedgerBackend):
+        def seq_rm(self, sequence: int, start: int, end: int) -> bool:
+            return start == 0 and super().seq_rm(sequence, start, end)
+
+    for n_swa in (0, 4):
+        backend = Uncuttable(LedgerShape(n_swa=n_swa))
+        cache = PrefixCache(backend)
+        read_with_checkpoints(backend, cache, [10, 20])
+        assert cache.acquire([*range(39), 999]).cached == 0
+        assert backend.seq_pos_max(0) == -1
+
+
 def test_a_budget_smaller_than_one_checkpoint_keeps_none() -> None:
     backend = windowed()
     cache = PrefixCache(backend, checkpoint_bytes=10)
