@@ -161,7 +161,8 @@ class LocalConversation:
         """
         start = self._transcript.mark()
         cue = self._cue(options)
-        response = Response(self._format, self._schemas, in_thought=cue.in_thought, stop=options.stop)
+        schemas = {} if options.tool_choice == "none" else self._schemas  # then a call in the text is text
+        response = Response(self._format, schemas, in_thought=cue.in_thought, stop=options.stop)
         prefix = self._encoder.encode(options.prefix)
         try:
             request = self._request(options, cue, prefix)

@@ -165,5 +165,5 @@ class ChatMLParser:
             if isinstance(item, str):
                 events.append(TextAdded(item))
             else:
-                self._call_start = self._fed
+                self._call_start = self._fed + 1  # its text stays: where it began is not known by id
                 self._parsed(item, None, events)

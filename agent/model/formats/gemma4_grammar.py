@@ -43,7 +43,7 @@ def answer_grammar(tokens: Gemma4Tokens, *, thinks: bool, in_thought: bool) -> s
 
 
 def _literal(text: str) -> str:
-    return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)
 
 
 class _Writer:
@@ -107,4 +107,4 @@ class _Writer:
             return f"{quote} {_literal(value)} {quote}" if value else f"{quote} {quote}"
         if isinstance(value, Mapping | list | tuple):
             return "any"
-        return _literal(json.dumps(value))
+        return _literal(json.dumps(value, ensure_ascii=False))

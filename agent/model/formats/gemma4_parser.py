@@ -22,8 +22,8 @@ from inference.tokenizer import Tokenizer
 
 _LABEL = "thought\n"
 # What may stand between <|tool_call> and the arguments; anything else is text that quotes the marker.
-_HEADER = re.compile(r"\s*(?:call\s*:\s*)?([\w.\-]+)\s*(?=\{)")
-_HEADER_PREFIX = re.compile(r"\s*(?:call\s*:\s*)?[\w.\-]*\s*$")
+_HEADER = re.compile(r"\s*(?:call\s*:\s*)?(?:default_api\s*[:.]\s*)?([\w.\-]+)\s*(?=\{)")
+_HEADER_PREFIX = re.compile(r"\s*(?:call\s*:\s*)?(?:default_api\s*[:.]\s*)?[\w.\-]*\s*$")
 _LONGEST_HEADER = 200  # characters; tool names are far shorter
 
 
@@ -265,7 +265,7 @@ class Gemma4Parser:
             if isinstance(item, str):
                 events.append(TextAdded(_plain(item)))
             else:
-                self._call_start = self._fed
+                self._call_start = self._fed + 1  # its text stays: where it began is not known by id
                 call = CallEvents(new_call_id(), item.name)
                 events += [call.started(), call.added(_plain(item.source)), call.parsed(item.arguments)]
 

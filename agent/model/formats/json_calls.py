@@ -12,7 +12,7 @@ from typing import cast
 
 from agent.model.formats import json_repair
 from agent.model.formats.base import ToolSchemas
-from agent.model.formats.gemma4_arguments import coerce
+from agent.model.formats.coercion import coerce
 from agent.model.formats.schema import mapping, mapping_or_none, properties, sequence
 
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name")

@@ -35,7 +35,7 @@ EDIT: dict[str, object] = {
                 "required": ["old", "new"],
             },
         },
-        "mode": {"type": "string", "enum": ["strict", "fuzzy"]},
+        "mode": {"type": "string", "enum": ["strict", "fuzzy", 'größe "1"']},
         "limit": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
     },
     "required": ["path", "edits"],
@@ -88,6 +88,7 @@ RIGHT = [
     "loose{b:{},c:'x'}",
     "loose{a:1,b:{x:[1,'y',{z:null}]},c:null}",
     "edit{edits:[{new:'n',old:'o'}],path:'p'}",
+    "edit{edits:[{new:'n',old:'o'}],mode:'größe \"1\"',path:'p'}",
     "edit{edits:[{all:true,new:'n',old:''},{new:'',old:'q'}],limit:null,mode:'fuzzy',path:'p'}",
 ]
 WRONG = [

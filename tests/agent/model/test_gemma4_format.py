@@ -141,6 +141,7 @@ READABLE: dict[str, tuple[str, str, dict[str, object]]] = {
         {"new": "x = 1, # a,b\n", "path": "a.py"},
     ),
     "no call:": ("<|tool_call>bash{command:«ls»}<tool_call|>", "bash", {"command": "ls"}),
+    "with a namespace": ("<|tool_call>call:default_api:bash{command:«ls»}<tool_call|>", "bash", {"command": "ls"}),
     "no arguments": ("<|tool_call>call:list_tests<tool_call|>", "list_tests", {}),
     "no opening marker": ("call:bash{command:«ls»}<tool_call|>", "bash", {"command": "ls"}),
     "no marker at all": ("call:bash{command:«echo {}»}", "bash", {"command": "echo {}"}),

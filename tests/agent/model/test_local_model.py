@@ -359,6 +359,26 @@ def test_tool_choice_becomes_a_grammar() -> None:
     assert "call:" not in none.lark
 
 
+def test_where_calls_are_forbidden_a_call_in_the_text_is_text() -> None:
+    written = '```json\n{"name": "read", "arguments": {"path": "a.py"}}\n```'
+    chat = Chat(written + "<turn|>")
+    chat.conversation.add_user("Show me a call.")
+    message, _ = chat.respond(tool_choice="none")
+    assert (message.text, message.tool_calls) == (written, ())
+
+
+def test_an_answer_begins_with_its_prefix_and_ends_before_a_stop_text() -> None:
+    chat = Chat(" return 1\n``` and so on<turn|>", "Yes.<turn|>")
+    chat.conversation.add_user("Fix it")
+    message, _ = chat.respond(tool_choice="none", prefix="```python\ndef f():", stop=("\n```",))
+    assert message.text == "```python\ndef f(): return 1"
+    assert message.stop_reason is StopReason.END
+    assert chat.said().endswith("<|turn>model\n```python\ndef f():")
+    chat.conversation.add_user("Sure?")
+    chat.respond()
+    assert "```python\ndef f(): return 1\n```<turn|>\n<|turn>user" in chat.said()
+
+
 def test_checkpoints_are_wanted_behind_the_system_part_and_before_each_user_turn() -> None:
     chat = Chat("a<turn|>", "b<turn|>")
     for text in ("1", "2"):
