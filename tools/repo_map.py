@@ -22,16 +22,20 @@ from tools.truncate import cut_line
 MAX_FILES = 3_000
 _BUDGET_S = 8.0  # for reading new files in one call; the rest follows in the next call
 _MAX_SIGNATURE = 140
-_WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{2,60}")
+_CALLABLE = frozenset({"function", "method"})
+# What counts as a reference: a call (".name(" of a method), and a capitalised name anywhere. Counting every word would
+# make methods called ``data`` or ``next`` the most important ones.
+_CALL = re.compile(rb"\.?\b[a-z_][A-Za-z0-9_]{2,60}(?=\()")
+_CAPITALISED = re.compile(rb"\b_?[A-Z][A-Za-z0-9_]{2,60}\b")
 
 
 @dataclass(frozen=True, slots=True)
 class _FileFacts:
-    """What one file defines and how often it names things."""
+    """What one file defines, and how often it refers to what: keys as ``_reference`` gives them."""
 
     stamp: tuple[int, int]
     symbols: tuple[Symbol, ...]
-    words: Counter[str]
+    references: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +111,50 @@ class RepoMap:
             symbols = tuple(definitions(name, content))
         except OSError:
             return None
-        words = Counter(word.decode("ascii") for word in _WORD.findall(content))
-        return _FileFacts(stamp, symbols, words)
+        return _FileFacts(stamp, symbols, _references(content))
 
     def _ranks(self) -> dict[tuple[str, int], float]:
         """A rank for each (path, index of symbol): references from other files, shared among namesakes.
 
         Two rounds: in the second a reference counts more when it comes from a file that is itself much referenced.
         """
-        defined: Counter[str] = Counter(
-            symbol.name for facts in self._files.values() for symbol in facts.symbols if len(symbol.name) > 2
-        )
+        defined = Counter(_reference(symbol) for facts in self._files.values() for symbol in facts.symbols)
         weight = dict.fromkeys(self._files, 1.0)
         ranks: dict[tuple[str, int], float] = {}
         for _ in range(2):
             named: dict[str, float] = defaultdict(float)
             own: dict[tuple[str, str], float] = {}
             for path, facts in self._files.items():
-                for word in facts.words.keys() & defined.keys():
-                    own[path, word] = weight[path] * math.sqrt(facts.words[word])
-                    named[word] += own[path, word]
+                for key in facts.references.keys() & defined.keys():
+                    own[path, key] = weight[path] * math.sqrt(facts.references[key])
+                    named[key] += own[path, key]
             for path, facts in self._files.items():
+                callables = {symbol.qualified_name for symbol in facts.symbols if symbol.kind in _CALLABLE}
                 for index, symbol in enumerate(facts.symbols):
-                    elsewhere = named[symbol.name] - own.get((path, symbol.name), 0.0)
-                    inside = 0.1 * math.sqrt(facts.words[symbol.name])
-                    ranks[path, index] = (elsewhere / max(1, defined[symbol.name]) + inside) * _plainness(symbol)
+                    key = _reference(symbol)
+                    elsewhere = (named[key] - own.get((path, key), 0.0)) / defined[key]
+                    inside = 0.1 * math.sqrt(facts.references[key])
+                    ranks[path, index] = (elsewhere + inside) * _plainness(symbol, callables)
             weight = {
                 path: 1.0 + math.log1p(sum(ranks[path, index] for index in range(len(facts.symbols))))
                 for path, facts in self._files.items()
             }
         return ranks
+
+
+def _references(content: bytes) -> Counter[str]:
+    """How often a file refers to what; a method call counts for a function of that name too."""
+    calls = [name.decode("ascii") for name in _CALL.findall(content)]
+    found = Counter(calls)
+    found.update(name[1:] for name in calls if name.startswith("."))
+    found.update(name.decode("ascii") for name in _CAPITALISED.findall(content))
+    return found
+
+
+def _reference(symbol: Symbol) -> str:
+    """How others refer to a symbol: the key under which ``_references`` counts it."""
+    method = symbol.kind == "method" and not symbol.name[:1].isupper()
+    return f".{symbol.name}" if method else symbol.name
 
 
 def render_file(path: str, symbols: Sequence[Symbol]) -> str:
@@ -150,10 +168,14 @@ def _line(symbol: Symbol) -> str:
     return f"{symbol.line:>5} {indent}{cut_line(symbol.signature, _MAX_SIGNATURE)}"
 
 
-def _plainness(symbol: Symbol) -> float:
-    """Private, dunder and test definitions say less about a repository."""
+def _plainness(symbol: Symbol, callables: set[str]) -> float:
+    """Private, dunder, test and local definitions say less about a repository."""
     name = symbol.name
-    if name.startswith("__") or name.lower().startswith("test"):
+    if (
+        name.startswith("__")
+        or name.lower().startswith("test")
+        or symbol.qualified_name.rpartition(".")[0] in callables
+    ):
         return 0.1
     return 0.4 if name.startswith("_") else 1.0
 
