@@ -17,8 +17,9 @@ class ResponseOptions:
     """How one response is generated. None means: as the model's catalogue entry says.
 
     The response begins with the text ``prefix``, as if the model had chosen it. It ends before the first of the texts
-    ``stop`` that the model writes after it. ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none"
-    forbids calls.
+    ``stop`` that the model writes after it.
+    ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none" forbids
+    calls.
     ``tool_name`` narrows "required" to one tool.
     """
 
