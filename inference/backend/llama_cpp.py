@@ -18,7 +18,7 @@ from llama_cpp import llama_cpp as lib
 from inference.backend import BackendInfo, Batch
 from inference.backend.model_file import check_kv_memory, check_model_file
 from inference.backend.native import AbortFlag, BatchColumns, NativeLog, pointer
-from inference.backend.vocabulary import CachedTokenizer, TokenKind
+from inference.backend.vocabulary import CachedTokenizer
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
@@ -27,6 +27,7 @@ from inference.sampling import FloatRow, Mask, allowed_ids, greedy
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
+_SPECIAL = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 MAX_LOGIT_ROWS = 32
 """Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 32
@@ -78,21 +79,25 @@ class LlamaCppTokenizer(CachedTokenizer):
             raise EngineClosed("The model was closed; start the engine again.")
         return self._vocabulary
 
-    def _read_kind(self, token_id: int) -> TokenKind:
-        attributes = lib.llama_vocab_get_attr(self._open(), token_id)
-        if attributes & lib.LLAMA_TOKEN_ATTR_CONTROL:
-            return TokenKind.CONTROL
-        return TokenKind.USER_DEFINED if attributes & lib.LLAMA_TOKEN_ATTR_USER_DEFINED else TokenKind.TEXT
+    def _read_special(self, ids: range) -> dict[int, bool]:
+        vocabulary, attributes_of = self._open(), lib.llama_vocab_get_attr
+        found = {i: attributes for i in ids if (attributes := attributes_of(vocabulary, i)) & _SPECIAL}
+        return {i: bool(attributes & lib.LLAMA_TOKEN_ATTR_CONTROL) for i, attributes in found.items()}
 
-    def _read_piece(self, token_id: int) -> bytes:
-        size = 64
-        while True:
-            # A buffer of its own for each call: ctypes lets other threads run meanwhile.
-            buffer = ctypes.create_string_buffer(size)
-            length = lib.llama_token_to_piece(self._open(), token_id, buffer, size, 0, True)
-            if length >= 0:
-                return buffer.raw[:length]
-            size = -length
+    def _read_pieces(self, ids: range) -> list[bytes]:
+        vocabulary, read = self._open(), lib.llama_token_to_piece
+        # A buffer of this call's own: ctypes lets other threads run meanwhile.
+        size = 1024
+        buffer = ctypes.create_string_buffer(size)
+        pieces: list[bytes] = []
+        for token_id in ids:
+            length = read(vocabulary, token_id, buffer, size, 0, True)
+            if length < 0:
+                size = -length
+                buffer = ctypes.create_string_buffer(size)
+                length = read(vocabulary, token_id, buffer, size, 0, True)
+            pieces.append(ctypes.string_at(buffer, length))
+        return pieces
 
     def _tokenize(self, data: bytes, *, parse_special: bool) -> list[int]:
         room = len(data) + 8  # a token stands for at least one byte; some vocabularies put a space in front
@@ -340,7 +345,7 @@ def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None]
     params.progress_callback = callback
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise ModelLoadError(f"llama.cpp cannot load {path}: {_native_log().reason()}.")
+        raise ModelLoadError(f"llama.cpp cannot load {path} ({_native_log().reason()}); choose another model.")
     return model
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections import deque
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from inference.backend import Batch
 
+_WHERE = re.compile(r"^(\w+: )+(error \w+ model[\w ]*: )*")  # llama.cpp's functions, and what all its messages share
 _ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR in ggml.h (the numbers in llama_cpp._logger are older)
 
 
@@ -39,8 +41,10 @@ class NativeLog:
         self._lines.clear()
 
     def reason(self) -> str:
-        """The first of the last errors: those after it only say that the whole failed."""
-        return self._lines[0].rstrip(".") if self._lines else "llama.cpp gave no reason"
+        """The first of the last errors, for a person: those after it only say that the whole failed."""
+        if not self._lines:
+            return "no reason given"
+        return _WHERE.sub("", self._lines[0]).rstrip(".")
 
 
 class AbortFlag:
