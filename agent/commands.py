@@ -173,7 +173,7 @@ def _recursive(arguments: tuple[str, ...]) -> bool:
 def _unwrapped(command: SimpleCommand, wrappers: frozenset[str] = _WRAPPERS) -> SimpleCommand:
     """The command that a wrapper such as ``env A=1`` or ``timeout 5`` would run."""
     words = list(command.words)
-    while len(words) > 1 and words[0].literal and words[0].text in wrappers:
+    while len(words) > 1 and words[0].literal and words[0].text in wrappers and not words[1].text.startswith("-v"):
         del words[0]
         while len(words) > 1 and (words[0].text.startswith("-") or "=" in words[0].text or _is_amount(words[0].text)):
             del words[0]

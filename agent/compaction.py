@@ -63,13 +63,14 @@ class Compactor:
         """
         before = self._transcript.token_count
         summary = await self._summarise(emit, focus)
-        conversation = self._model.open(self._opening.system, self._toolset.specs())
-        conversation.add_user(self._opening.preface + self._compose(conversation, summary))
-        if conversation.token_count >= before:
-            emit(Notice("The conversation cannot be made shorter."))
-            return
-        self._transcript.replace_conversation(conversation)
-        emit(CompactionFinished(before, conversation.token_count))
+        for recent_share in (self._context // _RECENT_SHARE, 0):
+            conversation = self._model.open(self._opening.system, self._toolset.specs())
+            conversation.add_user(self._opening.preface + self._compose(conversation, summary, recent_share))
+            if conversation.token_count < before:
+                self._transcript.replace_conversation(conversation)
+                emit(CompactionFinished(before, conversation.token_count))
+                return
+        emit(Notice("The conversation cannot be made shorter."))
 
     async def _summarise(self, emit: Emit, focus: str) -> str:
         """The model's own summary; the plain record of what was said when it cannot give one."""
@@ -96,17 +97,16 @@ class Compactor:
                 return
             scratch.rewind(position)
 
-    def _compose(self, conversation: Conversation, summary: str) -> str:
+    def _compose(self, conversation: Conversation, summary: str, recent_tokens: int) -> str:
         messages = self._transcript.messages
         last = max((at for at, each in enumerate(messages) if isinstance(each, UserMessage)), default=0)
         request = messages[last] if messages else None
-        share = self._context // _RECENT_SHARE
         return load(
             "compacted",
             summary=summary,
             files=_paths("Files read", self._toolset.paths_read) + _paths("Files changed", self._toolset.paths_written),
-            request=_clip(conversation, request.text if request else "", share),
-            recent=record_of(conversation, messages[last + 1 :], share),
+            request=_clip(conversation, request.text if request else "", self._context // _RECENT_SHARE),
+            recent=record_of(conversation, messages[last + 1 :], recent_tokens),
         )
 
 

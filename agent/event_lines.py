@@ -72,7 +72,7 @@ def _session(event: SessionStarted) -> Text:
 
 
 def _tool_end(event: ToolFinished) -> Text:
-    lines = clean(event.text).strip().splitlines()
+    lines = clean(f"{event.name}: {event.text}" if event.is_error else event.text).strip().splitlines()
     shown = [line if len(line) <= _RESULT_WIDTH else f"{line[:_RESULT_WIDTH]}…" for line in lines[:_RESULT_LINES]]
     if len(lines) > _RESULT_LINES:
         shown.append(f"… {len(lines) - _RESULT_LINES} more lines")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent.approvals import Approvals
@@ -120,7 +120,7 @@ class Session:
         root = str(parts.workspace.root)
         return SessionStarted(parts.id, info.name, info.context_tokens, root, self.mode.value, parts.toolset.names)
 
-    async def submit(self, text: str, options: RunOptions | None = None) -> AsyncIterator[AgentEvent]:
+    async def submit(self, text: str, options: RunOptions | None = None) -> AsyncGenerator[AgentEvent]:
         """Work on a user message; yields events from RunStarted to RunFinished.
 
         What goes wrong in the world (AgentError, EngineError) becomes an error Notice and ``RunEnd.ERROR``. Closing
@@ -167,7 +167,7 @@ class Session:
         """Carry out one call as if the model had made it: same checks, journal and events; the model is not told."""
         return await self._parts.toolset.run(call, emit, lambda: False)
 
-    async def compact(self, focus: str = "") -> AsyncIterator[AgentEvent]:
+    async def compact(self, focus: str = "") -> AsyncGenerator[AgentEvent]:
         """Summarise the conversation now; yields CompactionFinished or a Notice. Raises UsageError during a run."""
         self._require_idle()
         events: list[AgentEvent] = []

@@ -21,7 +21,8 @@ _COMPOUND = frozenset(
         "parenthesized_expression", "test_operator", "c_style_for_statement",
     }
 )  # fmt: skip
-_PLAIN_WORD = re.compile(r"[^\\*?\[\]{}$`~!]*")
+_PLAIN_WORD = re.compile(r"(?!~)[^\\*?\[\]{}$`]*")
+_MAX_NESTING = 3  # of scripts within scripts
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh"})
 
 
@@ -31,6 +32,7 @@ class Word:
 
     text: str
     literal: bool
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,8 @@ _VALUES = frozenset(
 
 
 def _take_command(line: ShellLine, node: Node, depth: int) -> None:
+    if _swallows_newline(node):
+        line.oddities.append("it could not be parsed")
     words: list[Word] = []
     for child in node.children:
         if child.type == "command_name":
@@ -127,11 +131,36 @@ def _take_command(line: ShellLine, node: Node, depth: int) -> None:
             words.append(_word(child))
     pipeline = _pipeline_of(node)
     piped = pipeline is not None and not _is_first(pipeline, node)
-    command = SimpleCommand(tuple(words), piped)
-    line.commands.append(command)
-    script = _inline_script(command)
-    if script is not None and depth < 3:
-        _parse_into(line, script, depth + 1)
+    for part in _split_at_newlines(words):
+        command = SimpleCommand(part, piped)
+        line.commands.append(command)
+        script = _inline_script(command)
+        if script is not None and depth < _MAX_NESTING:
+            _parse_into(line, script, depth + 1)
+
+
+def _split_at_newlines(words: list[Word]) -> list[tuple[Word, ...]]:
+    """Two commands where the grammar took a newline for the beginning of a word; usually there is one."""
+    parts: list[list[Word]] = [[]]
+    for word in words:
+        if word.text.startswith("\n") and not word.quoted:
+            parts.append([])
+            word = Word(word.text.lstrip("\n"), word.literal)
+        parts[-1].append(word)
+    return [tuple(part) for part in parts]
+
+
+def _swallows_newline(node: Node) -> bool:
+    """Whether a newline that ends a command was taken for a part of it.
+
+    The grammar does that where the next line begins with a backslash; the shell would run two commands.
+    """
+    source = node.text or b""
+    ends = [node.start_byte, *(child.end_byte for child in node.children)]
+    starts = [child.start_byte for child in node.children]
+    gaps = [source[end - node.start_byte : start - node.start_byte] for end, start in zip(ends, starts, strict=False)]
+    words = [child.text or b"" for child in node.children if child.type in ("word", "concatenation", "command_name")]
+    return any(b"\n" in each.replace(b"\\\n", b"") for each in gaps) or any(b"\n" in word for word in words)
 
 
 def _pipeline_of(node: Node) -> Node | None:
@@ -181,10 +210,10 @@ def _word(node: Node) -> Word:
             plain = re.sub(r"\\(.)", r"\1", text)
             return Word(plain, _PLAIN_WORD.fullmatch(plain) is not None)
         case "raw_string":
-            return Word(text[1:-1], literal=True)
+            return Word(text[1:-1], literal=True, quoted=True)
         case "string":
             inner = text[1:-1]
-            return Word(inner, not any(char in inner for char in "$`\\!"))
+            return Word(inner, not any(char in inner for char in "$`\\"), quoted=True)
         case "concatenation":
             parts = [_word(child) for child in node.children]
             return Word("".join(part.text for part in parts), all(part.literal for part in parts))
