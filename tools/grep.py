@@ -15,7 +15,7 @@ from tools.base import Effect, ToolContext, ToolOutput
 from tools.errors import ToolError
 from tools.files import ripgrep
 from tools.globs import matcher
-from tools.search import MAX_MATCHES, Found, Query, by_python, by_ripgrep
+from tools.search import TIMEOUT_S, Found, Query, by_python, by_ripgrep
 
 
 class GrepArguments(Arguments):
@@ -85,8 +85,12 @@ def _query(arguments: GrepArguments, context: ToolContext) -> Query:
 def _told(arguments: GrepArguments, found: Found) -> str:
     if found.problem:
         raise ToolError(f"The search failed: {found.problem}. Change the pattern.")
+    if found.late and not found.lines:
+        raise ToolError(f"The search took longer than {TIMEOUT_S:g} s; narrow it with path or glob.")
     if not found.lines:
         where = f" in {arguments.path}" if arguments.path != "." else ""
         return f"No line fits {arguments.pattern}{where}{' in ' + arguments.glob if arguments.glob else ''}."
-    more = f"\n... the first {MAX_MATCHES} only; narrow it with path, glob or a longer pattern." if found.cut else ""
+    more = (
+        f"\n... the first {len(found.lines)} only; narrow it with path, glob or a longer pattern." if found.cut else ""
+    )
     return "\n".join(found.lines) + more

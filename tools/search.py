@@ -5,10 +5,14 @@ Who may search what is decided by the caller.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,15 +22,15 @@ from pathlib import Path
 from tools.files import list_files, ripgrep_environment
 from tools.globs import matcher
 from tools.protected import is_secret
-from tools.text import decode, is_binary
 from tools.truncate import cut_line
 
 MAX_MATCHES = 100
 MAX_LINE = 250
 MAX_CHARACTERS = 16_000
-_TIMEOUT_S = 20.0
+TIMEOUT_S = 20.0
+_WATCH_EVERY_S = 0.05
 _MAX_FILE_BYTES = 5_000_000
-_MAX_PYTHON_LINE = 2_000  # a backtracking expression on longer lines could take hours
+_WORKER = Path(__file__).with_name("grep_worker.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,49 +51,66 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Lines as ``path:line:text``; ``cut`` when there were more; ``problem`` when the search could not be done."""
+    """Lines as ``path:line:text``. ``cut``: there may be more. ``late``: the time was over before the search was done.
+    ``problem``: what the searching program has against the query.
+    """
 
     lines: tuple[str, ...] = ()
     cut: bool = False
+    late: bool = False
     problem: str = ""
 
 
 def by_ripgrep(query: Query, program: str) -> Found:
-    """Search with ripgrep, which is ended as soon as there is enough or the time is over."""
+    """Search with ripgrep."""
+    return _search(query, _ripgrep_command(query, program))
+
+
+def by_python(query: Query) -> Found:
+    """Search with Python's re in a process of its own; slower, and without multi-line matches."""
+    pattern = re.escape(query.pattern) if query.literal else query.pattern
+    asked = {"pattern": pattern, "files": _files(query), "max_bytes": _MAX_FILE_BYTES}
+    return _search(query, [sys.executable, "-I", "-S", str(_WORKER)], json.dumps(asked).encode())
+
+
+def _search(query: Query, command: list[str], asked: bytes = b"") -> Found:
+    """Run a searching program, which is ended as soon as there is enough, the time is over or the user cancels."""
     try:
         process = subprocess.Popen(
-            _ripgrep_command(query, program),
+            command,
             cwd=query.root,
             env=ripgrep_environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
     except (OSError, ValueError) as error:
-        return Found(problem=f"rg could not be started: {error}")
-    timer = threading.Timer(_TIMEOUT_S, process.kill)
-    timer.start()
-    try:
-        with process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            found = _collect(query, _ripgrep_matches(iter(process.stdout)))
+        return Found(problem=f"it could not be started: {error}")
+    threading.Thread(target=_watch, args=(process, query.cancelled), daemon=True).start()
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(asked)
+        found = _collect(query, _matches(iter(process.stdout)))
+        if found.cut:
             process.kill()
-            complaint = process.stderr.read(2_000).decode("utf-8", "replace").strip()
-    finally:
-        timer.cancel()
+        complaint = process.stderr.read(2_000).decode("utf-8", "replace").strip()
+    if process.returncode == -signal.SIGKILL and not found.cut:
+        return Found(found.lines, cut=True, late=True)
     if not found.lines and process.returncode == 2 and complaint:
         return Found(problem=" ".join(complaint.split())[-300:])
     return found
 
 
-def by_python(query: Query) -> Found:
-    """Search with the re module; slower, and without multi-line matches."""
-    try:
-        expression = re.compile(re.escape(query.pattern) if query.literal else query.pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        return Found(problem=str(error))
-    return _collect(query, _python_matches(query, expression))
+def _watch(process: subprocess.Popen[bytes], cancelled: Callable[[], bool]) -> None:
+    """End a search that nobody waits for any more, or for too long."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while process.poll() is None:
+        if cancelled() or time.monotonic() > deadline:
+            process.kill()
+        time.sleep(_WATCH_EVERY_S)
 
 
 def _ripgrep_command(query: Query, program: str) -> list[str]:
@@ -104,7 +125,7 @@ def _ripgrep_command(query: Query, program: str) -> list[str]:
     return [*command, "--regexp", query.pattern, "--", query.path]
 
 
-def _ripgrep_matches(lines: Iterator[bytes]) -> Iterator[tuple[str, int, str]]:
+def _matches(lines: Iterator[bytes]) -> Iterator[tuple[str, int, str]]:
     for line in lines:
         name, _, rest = line.partition(b"\0")
         number, _, text = rest.partition(b":")
@@ -112,36 +133,20 @@ def _ripgrep_matches(lines: Iterator[bytes]) -> Iterator[tuple[str, int, str]]:
             yield os.fsdecode(name).removeprefix("./"), int(number), text.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _python_matches(query: Query, expression: re.Pattern[str]) -> Iterator[tuple[str, int, str]]:
+def _files(query: Query) -> list[str]:
+    """The files to search, without ripgrep's help."""
+    if (query.root / query.path).is_file():
+        return [query.path]
     prefix = "" if query.path == "." else query.path + "/"
-    target = query.root / query.path
-    names = [query.path] if target.is_file() else list_files(query.root, program="")
-    for name in names:
-        if not name.startswith(prefix) and name != query.path:
-            continue
-        path = query.root / name
-        try:
-            if path.stat().st_size > _MAX_FILE_BYTES:
-                continue
-            content = path.read_bytes()
-        except OSError:
-            continue
-        if is_binary(content):
-            continue
-        for number, line in enumerate(decode(content).text.split("\n"), 1):
-            if expression.search(line[:_MAX_PYTHON_LINE]):
-                yield name, number, line.removesuffix("\r")
+    return [name for name in list_files(query.root, program="") if name.startswith(prefix)]
 
 
 def _collect(query: Query, matches: Iterator[tuple[str, int, str]]) -> Found:
     """The first matches that may be shown."""
     fits = matcher(query.glob) if query.glob else None
-    deadline = time.monotonic() + _TIMEOUT_S
     lines: list[str] = []
     size = 0
     for name, number, text in matches:
-        if query.cancelled() or time.monotonic() > deadline:
-            return Found(tuple(lines), cut=True)
         if is_secret(name.split("/")) or (fits is not None and not fits(name)):
             continue
         if len(lines) == MAX_MATCHES or size > MAX_CHARACTERS:

@@ -20,7 +20,7 @@ def head_and_tail(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     head, tail = text[: limit // 3], text[len(text) - (limit - limit // 3) :]
-    return _joined(head, tail, text[len(head) : len(text) - len(tail)].count("\n") + 1)
+    return _joined(head, tail, text.count("\n"))
 
 
 def numbered(lines: list[str], first: int) -> str:
@@ -36,12 +36,13 @@ class HeadTail:
         self._head = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
-        self._omitted_lines = 0
+        self._line_ends = 0
         self.total = 0
 
     def add(self, piece: bytes) -> None:
         """Append a piece."""
         self.total += len(piece)
+        self._line_ends += piece.count(b"\n")
         room = self._head_limit - len(self._head)
         if room > 0:
             self._head += piece[:room]
@@ -51,9 +52,7 @@ class HeadTail:
         self._tail.append(piece)
         self._tail_size += len(piece)
         while self._tail_size - len(self._tail[0]) >= self._tail_limit:
-            dropped = self._tail.popleft()
-            self._tail_size -= len(dropped)
-            self._omitted_lines += dropped.count(b"\n")
+            self._tail_size -= len(self._tail.popleft())
 
     def text(self) -> str:
         """What is kept, as text; bytes that are no UTF-8 are replaced."""
@@ -62,17 +61,17 @@ class HeadTail:
         head = bytes(self._head).decode("utf-8", "replace")
         if not extra and self.total == len(self._head) + len(tail):
             return (bytes(self._head) + tail).decode("utf-8", "replace")
-        omitted = self._omitted_lines + tail[:extra].count(b"\n")
-        return _joined(head, tail[extra:].decode("utf-8", "replace"), omitted)
+        return _joined(head, tail[extra:].decode("utf-8", "replace"), self._line_ends)
 
 
-def _joined(head: str, tail: str, omitted_lines: int) -> str:
-    """Head and tail cut at line ends where one is near, with the note between them."""
+def _joined(head: str, tail: str, line_ends: int) -> str:
+    """Head and tail of a text with so many line ends, cut at line ends where one is near, the note between them."""
     end = head.rfind("\n")
     if end > len(head) // 2:
         head = head[:end]
     start = tail.find("\n")
     if 0 <= start < len(tail) // 2:
         tail = tail[start + 1 :]
-    note = f"{omitted_lines} lines omitted" if omitted_lines > 1 else "the middle omitted"
+    omitted = line_ends - head.count("\n") - 1 - tail.count("\n")
+    note = f"{omitted} lines omitted" if omitted > 1 else "the middle omitted"
     return f"{head}\n... {note} ...\n{tail}"

@@ -91,6 +91,13 @@ def test_secrets_are_not_searched(hands: Hands) -> None:
     assert "blocked" in hands.refused("grep", pattern="main", path="deploy/id_ed25519")
 
 
+def test_a_search_that_would_take_for_ever_is_ended(tmp_path: Path) -> None:
+    hands = Hands(tmp_path, (GrepTool(program=""),))
+    (tmp_path / "trap.txt").write_text("x" * 5_000 + "\n")
+    hands.stop = True  # the user cancels
+    assert "took longer" in hands.refused("grep", pattern="(x+x+)+y")
+
+
 def test_glob_lists_files_in_order(hands: Hands) -> None:
     assert hands.text("glob", pattern="**/*.py") == "src/app.py\nsrc/util.py"
     assert hands.text("glob", pattern="*.py") == "src/app.py\nsrc/util.py"
