@@ -55,7 +55,7 @@ def progress_text(progress: Progress) -> str:
     """``Qwen2.5-Coder 1.5B: 43 % of 1.1 GB, 54 MB/s, 12 s left``."""
     percent = 100 * progress.done // progress.total if progress.total else 100
     parts = [f"{progress.what}: {percent} % of {size_text(progress.total)}"]
-    if progress.rate > 0:
+    if progress.rate >= 1000:
         parts.append(f"{size_text(int(progress.rate))}/s")
     if progress.seconds_left is not None and progress.done < progress.total:
         parts.append(f"{duration_text(progress.seconds_left)} left")

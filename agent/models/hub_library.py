@@ -123,6 +123,8 @@ def translated(places: Places, repo: str) -> Generator[None]:
         raise HubUnreachable(f"The model hub answered with an error ({status}); try again later.") from None
     except (_TransportError, errors.OfflineModeIsEnabled, TimeoutError):
         raise _unreachable(places) from None
+    except UnicodeEncodeError:
+        raise DownloadError("HF_TOKEN holds characters that no token has; set it again, or unset it.") from None
 
 
 def _gated(repo: str, where: str) -> Gated:

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WINDOW_SECONDS = 10.0  # the rate is that of the last seconds, so that a resumed or slowed transfer shows the truth
+WINDOW_SECONDS = 20.0  # the rate is that of the last seconds, so that a resumed or slowed transfer shows the truth
 REPORT_SECONDS = 0.1
+LONGEST_SECONDS = 86_400.0  # a time left beyond a day is a transfer that has not really begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Meter:
         self._reported = now
         then, before = self._seen[0]
         rate = (done - before) / (now - then) if now > then else 0.0
-        left = (self._total - done) / rate if rate > 0 else None
-        self._report(Progress(self._what, done, self._total, rate, 0.0 if done >= self._total else left))
+        left = (self._total - done) / rate if rate > 0 else LONGEST_SECONDS
+        self._report(Progress(self._what, done, self._total, rate, left if left < LONGEST_SECONDS else None))
 
 
 def no_progress(_: Progress) -> None:

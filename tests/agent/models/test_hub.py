@@ -177,6 +177,13 @@ def test_a_closed_port_is_unreachable_in_a_sentence(tmp_path: Path) -> None:
         client(gone, tmp_path).pick(SOURCE)
 
 
+def test_a_token_that_cannot_be_sent_is_a_sentence_without_the_token(hub: FakeHub, tmp_path: Path) -> None:
+    places = Places(tmp_path / "own", tmp_path / "hub", hub.endpoint, token="hf_ä\n")
+    with pytest.raises(DownloadError, match="HF_TOKEN") as raised:
+        Hub(places).pick(SOURCE)
+    assert "hf_" not in str(raised.value)
+
+
 @pytest.mark.slow
 def test_a_hub_that_never_answers_is_unreachable(hub: FakeHub, tmp_path: Path) -> None:
     hub.silent.set()

@@ -28,11 +28,11 @@ class Terminal(io.StringIO):
 def test_the_time_left_follows_the_rate_of_the_last_seconds() -> None:
     clock, seen = Clock(), list[Progress]()
     meter = Meter("file", 10_000, seen.append, clock)
-    for second in range(21):
+    for second in range(41):
         clock.now = float(second)
-        meter.update(100 * second if second <= 10 else 1000 + 400 * (second - 10))
-    assert seen[-1].rate == pytest.approx(400, rel=0.1)
-    assert seen[-1].seconds_left == pytest.approx((10_000 - 5000) / 400, rel=0.1)
+        meter.update(10 * second if second <= 20 else 200 + 200 * (second - 20))
+    assert seen[-1].rate == pytest.approx(200, rel=0.1)
+    assert seen[-1].seconds_left == pytest.approx((10_000 - 4200) / 200, rel=0.1)
 
 
 def test_reports_come_at_most_ten_a_second_but_the_end_always() -> None:
@@ -42,8 +42,16 @@ def test_reports_come_at_most_ten_a_second_but_the_end_always() -> None:
         clock.now = done / 1000
         meter.update(done)
     assert len(seen) <= 12
-    assert seen[-1].done == 1000
-    assert seen[-1].seconds_left == 0
+    assert (seen[-1].done, seen[-1].seconds_left) == (1000, 0)
+
+
+def test_a_transfer_that_has_hardly_begun_promises_no_time() -> None:
+    clock, seen = Clock(), list[Progress]()
+    meter = Meter("file", 10**9, seen.append, clock)
+    meter.update(0)
+    clock.now = 1.0
+    meter.update(100)
+    assert seen[-1].seconds_left is None
 
 
 def test_a_resumed_transfer_does_not_count_what_was_here_as_speed() -> None:
