@@ -16,7 +16,7 @@ from typing import Self
 
 from agent.errors import StoreError
 
-_BUSY_SECONDS = 5.0
+BUSY_SECONDS = 5.0  # how long another process may hold the database before it is an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Database:
     Write-ahead log and ``synchronous=FULL``: what a transaction wrote survives a crash of the machine.
     """
 
-    def __init__(self, path: Path | None, schema: Schema) -> None:
+    def __init__(self, path: Path | None, schema: Schema, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
         self._schema = schema
         self._lock = threading.RLock()
         with self._sentences():
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._connection = sqlite3.connect(path or ":memory:", timeout=_BUSY_SECONDS, check_same_thread=False)
+            self._connection = sqlite3.connect(path or ":memory:", timeout=busy_seconds, check_same_thread=False)
             try:
                 self._prepare()
             except BaseException:
@@ -100,7 +100,7 @@ class Database:
             yield
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self._name} {_operational(str(error))}") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"{self._name} is damaged ({error}); it was left as it is: move it away to begin a new one."
             ) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlite3 import Cursor, Row
 
 from agent.clean import clean
-from agent.database import Database, Schema
+from agent.database import BUSY_SECONDS, Database, Schema
 from agent.errors import StoreError, UsageError
 from agent.message_json import from_json, kind_of, to_json
 from agent.messages import Message, UserMessage
@@ -85,9 +85,9 @@ def new_session_id() -> str:
 class SessionStore:
     """All sessions of this user; ``folder`` None keeps everything in memory. Every method raises StoreError."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, busy_seconds: float = BUSY_SECONDS) -> None:
         self._folder = folder
-        self._database = Database(None if folder is None else folder / "sessions.db", _SCHEMA)
+        self._database = Database(None if folder is None else folder / "sessions.db", _SCHEMA, busy_seconds)
         self._locks: dict[str, int] = {}
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ class SessionStore:
             return None, 0
         try:
             dump = zlib.decompress(rows[0]["dump"]).decode("utf-8", "surrogatepass")
-        except (zlib.error, UnicodeDecodeError):
+        except (zlib.error, UnicodeDecodeError, TypeError):
             return None, 0
         return Snapshot(dump, rows[0]["generation"]), rows[0]["messages"]
 
