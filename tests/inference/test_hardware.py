@@ -27,15 +27,12 @@ def test_hyper_threads_of_one_core_count_once(tmp_path: Path) -> None:
     assert physical_cores(tmp_path) == 1
 
 
+ALL = len(USABLE)
+
+
 @pytest.mark.parametrize(
     ("quota", "cores"),
-    [
-        ("100000 100000", 1),
-        ("50000 100000", 1),
-        ("max 100000", len(USABLE)),
-        ("odd", len(USABLE)),
-        ("1 0", len(USABLE)),
-    ],
+    [("100000 100000", 1), ("50000 100000", 1), ("max 100000", ALL), ("odd", ALL), ("1 0", ALL)],
 )
 def test_a_control_groups_quota_limits_the_cores_to_at_least_one(tmp_path: Path, quota: str, cores: int) -> None:
     write(tmp_path / "sys/fs/cgroup/cpu.max", quota)
