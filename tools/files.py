@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.atomic import TEMPORARY_PREFIX
 from tools.git import Git, GitError, find_root
 
 MAX_FILES = 20_000
@@ -41,7 +42,8 @@ def list_files(root: Path, program: str | None = None) -> list[str]:
         found = _by_git(root)
     if found is None:
         found = _by_walking(root)
-    return sorted(found)[:MAX_FILES]
+    own = [name for name in found if not name.rsplit("/", 1)[-1].startswith(TEMPORARY_PREFIX)]
+    return sorted(own)[:MAX_FILES]
 
 
 def _by_ripgrep(root: Path, program: str) -> list[str] | None:
