@@ -44,6 +44,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         yield Shell(tmp_path, hub)
 
 
+@pytest.mark.slow
 def test_a_model_is_pulled_listed_verified_and_removed(shell: Shell) -> None:
     pulled = shell.models("pull", "gemma-4-e2b")
     assert pulled.returncode == 0, pulled
