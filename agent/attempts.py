@@ -17,6 +17,7 @@ class Shape(StrEnum):
 
     BODY = "body"  # behind the head (signature and docstring) of the suspect: only its body is written
     REASON = "reason"  # with what is wrong, then the code
+    ANEW = "anew"  # like BODY, but the model is not shown the present body: it cannot copy the mistake
     FREE = "free"
 
 
@@ -37,18 +38,23 @@ class Attempt:
 
 
 def direct_attempts(suspects: int) -> Iterator[Attempt]:
-    """For models that are asked for code; endless. ``suspects`` is how many definitions are shown."""
-    others = max(1, min(suspects, 3))
-    for target in range(min(suspects, 2)):
-        yield Attempt("the likeliest answer", 0.0, Shape.BODY, target)
-    turn = 0
+    """For models that are asked for code; endless. ``suspects`` is how many definitions are shown.
+
+    Attempts of one prompt follow one another, because a change of prompt has to be read.
+    """
+    yield Attempt("the likeliest repair", 0.0, Shape.BODY)
+    yield Attempt("the reason first", 0.0, Shape.REASON)
+    yield Attempt("written anew", 0.0, Shape.ANEW)
+    round_number = 0
     while True:
-        yield Attempt("another sample", 0.8, Shape.BODY)
-        yield Attempt("the reason first", 0.6, Shape.REASON)
-        yield Attempt("another sample", 0.8, Shape.BODY)
-        yield Attempt("the failure fed back", 0.7, Shape.BODY, feedback=True)
-        turn += 1
-        yield Attempt("another sample", 1.0, Shape.BODY, turn % others)
+        target = round_number % max(1, min(suspects, 3)) if round_number % 2 else 0
+        for temperature in (0.8, 0.8, 1.0):
+            yield Attempt("written anew", temperature, Shape.ANEW, target)
+        yield Attempt("another sample", 0.9, Shape.BODY, target)
+        yield Attempt("the reason first", 0.7, Shape.REASON)
+        yield Attempt("the reason first", 0.9, Shape.REASON)
+        yield Attempt("the failure fed back", 0.7, Shape.REASON, feedback=True)
+        round_number += 1
 
 
 def tool_attempts() -> Iterator[Attempt]:

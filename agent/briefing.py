@@ -7,7 +7,7 @@ without a GPU: 100 a second are read where 24 are written, so the first prompt s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.evidence import Evidence, Excerpt, Sources, Suspect
@@ -46,6 +46,19 @@ def brief(evidence: Evidence, sources: Sources, count: Callable[[str], int], bud
         shown.append(suspect)
         code = attempt
     return Briefing(failures, code, tuple(shown))
+
+
+def code_without(target: Suspect, shown: Sequence[Suspect], sources: Sources, head_lines: int) -> str:
+    """The same views with the body of ``target`` left out below its ``head_lines`` lines: for writing it anew."""
+    assert target.symbol is not None
+    first, last = target.symbol.start_line + head_lines, target.symbol.end_line
+    views: list[str] = []
+    for path, lines, ranges in _pieces(shown, sources):
+        if path == target.path and first <= last:
+            margin = _margin(lines[first - 1 : last])
+            lines = [*lines[: first - 1], f"{margin}...", *[""] * (last - first), *lines[last:]]
+        views.append(f"{path}:\n```{_language(path)}\n{_cut(lines, ranges)}\n```")
+    return "\n\n".join(views)
 
 
 def describe_failures(evidence: Evidence) -> str:
@@ -87,15 +100,21 @@ def what_happened(text: str) -> str:
 
 def _views(suspects: Sequence[Suspect], sources: Sources) -> list[str]:
     """One fenced view for each file: its head and the suspects' definitions, in order, with gaps marked."""
-    views: list[str] = []
+    return [
+        f"{path}:\n```{_language(path)}\n{_cut(lines, ranges)}\n```"
+        for path, lines, ranges in _pieces(suspects, sources)
+    ]
+
+
+def _pieces(suspects: Sequence[Suspect], sources: Sources) -> Iterator[tuple[str, list[str], list[tuple[int, int]]]]:
+    """For each file its path, its lines, and the ranges of lines to show."""
     for path in dict.fromkeys(suspect.path for suspect in suspects):
-        total = len(sources.text(path).splitlines())
-        ranges = [(1, min(_header_end(path, sources), total))]
+        lines = sources.text(path).splitlines()
+        ranges = [(1, min(_header_end(path, sources), len(lines)))]
         for suspect in suspects:
             if suspect.path == path:
-                ranges.extend(_ranges(suspect, sources, total))
-        views.append(f"{path}:\n```{_language(path)}\n{_cut(sources.text(path).splitlines(), ranges)}\n```")
-    return views
+                ranges.extend(_ranges(suspect, sources, len(lines)))
+        yield path, lines, ranges
 
 
 def _ranges(suspect: Suspect, sources: Sources, total: int) -> list[tuple[int, int]]:

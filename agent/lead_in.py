@@ -28,10 +28,17 @@ def head_of(suspect: Suspect, sources: Sources) -> str:
     """The lines of a definition above its first statement, docstring included; its first line in other languages."""
     assert suspect.symbol is not None
     lines = sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text.splitlines()
+    return "\n".join(lines[: head_lines(suspect, sources)]) + "\n"
+
+
+def head_lines(suspect: Suspect, sources: Sources) -> int:
+    """How many lines ``head_of`` has."""
+    assert suspect.symbol is not None
     count = suspect.symbol.line - suspect.symbol.start_line + 1
     if suspect.path.endswith(".py"):
-        count = _python_head("\n".join(lines)) or count
-    return "\n".join(lines[:count]) + "\n"
+        source = sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text
+        count = _python_head(source) or count
+    return count
 
 
 def _python_head(source: str) -> int:

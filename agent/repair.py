@@ -12,13 +12,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from agent.attempts import Attempt
-from agent.briefing import Briefing, describe_failures
+from agent.attempts import Attempt, Shape
+from agent.briefing import Briefing, code_without, describe_failures
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
-from agent.evidence import Sources, gather
+from agent.evidence import Sources, Suspect, gather
 from agent.failures import TestRun
-from agent.lead_in import lead_in
+from agent.lead_in import head_lines, lead_in
 from agent.messages import ToolCall, Usage
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
@@ -64,7 +64,7 @@ class Workbench:
 class Repair(ABC):
     """Tries on one session; each from the same start unless it goes on from the one before."""
 
-    _prompts: ClassVar[tuple[str, str]]  # what asks first, and what goes on from a failure
+    _again: ClassVar[str]  # the prompt that goes on from a failure
 
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         self._bench = bench
@@ -81,17 +81,14 @@ class Repair(ABC):
         """Bring transcript and files to where the attempt starts; the text to submit."""
         if attempt.feedback and self._bench.session.messages:
             failures = describe_failures(gather(self._last, self._bench.sources))
-            return load(f"fix/{self._prompts[1]}", failures=failures, command=self._first.command)
+            return load(self._again, failures=failures, command=self._first.command)
         self._bench.session.rewind_to(self._start)
         complaint = f"{self._bench.complaint.strip()}\n\n" if self._bench.complaint.strip() else ""
-        briefing = self._bench.briefing
-        return load(
-            f"fix/{self._prompts[0]}",
-            complaint=complaint,
-            command=self._first.command,
-            failures=briefing.failures,
-            code=briefing.code,
-        )
+        return self._first_prompt(attempt, {"complaint": complaint, "command": self._first.command})
+
+    @abstractmethod
+    def _first_prompt(self, attempt: Attempt, values: dict[str, str], /) -> str:
+        """The text that an attempt begins with; ``values`` are the complaint and the command."""
 
     async def _ask(self, text: str, options: RunOptions) -> str:
         """The model's final answer; its events go on, except for those that frame a run."""
@@ -114,7 +111,7 @@ class Repair(ABC):
 class DirectRepair(Repair):
     """Asks for code and turns it into an edit: for models that write a right function more surely than a right call."""
 
-    _prompts = ("direct", "again")
+    _again = "fix/again"
 
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         super().__init__(bench, first)
@@ -127,9 +124,7 @@ class DirectRepair(Repair):
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
-        shown = self._bench.briefing.shown
-        suspect = shown[attempt.target % len(shown)] if shown else None
-        prefix, stop = lead_in(attempt.shape, suspect, self._bench.sources)
+        prefix, stop = lead_in(attempt.shape, self._target(attempt), self._bench.sources)
         response = ResponseOptions(
             attempt.max_tokens, attempt.temperature, attempt.seed, tool_choice="none", prefix=prefix, stop=stop
         )
@@ -146,6 +141,18 @@ class DirectRepair(Repair):
         candidate = await self._judge()
         self._tried[edits] = candidate.run
         return candidate
+
+    def _first_prompt(self, attempt: Attempt, values: dict[str, str], /) -> str:
+        briefing, suspect = self._bench.briefing, self._target(attempt)
+        if attempt.shape is not Shape.ANEW or suspect is None or suspect.symbol is None:
+            return load("fix/direct", **values, failures=briefing.failures, code=briefing.code)
+        head = head_lines(suspect, self._bench.sources)
+        code = code_without(suspect, briefing.shown, self._bench.sources, head)
+        return load("fix/anew", **values, failures=briefing.failures, code=code, name=suspect.symbol.name)
+
+    def _target(self, attempt: Attempt) -> Suspect | None:
+        shown = self._bench.briefing.shown
+        return shown[attempt.target % len(shown)] if shown else None
 
     def _files(self) -> dict[str, str]:
         return {path: self._bench.sources.text(path) for path in self._bench.briefing.paths}
@@ -165,7 +172,7 @@ class DirectRepair(Repair):
 class ToolRepair(Repair):
     """Lets the model work with its tools until it thinks it is done, then tests."""
 
-    _prompts = ("tools", "again_tools")
+    _again = "fix/again_tools"
 
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         super().__init__(bench, first)
@@ -183,6 +190,10 @@ class ToolRepair(Repair):
             self._bench.emit(Notice("The model changed nothing."))
             return None
         return await self._judge()
+
+    def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
+        briefing = self._bench.briefing
+        return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
     def _protect_tests(self) -> None:
         """Tests that a command changed are put back: the judge must not be bent."""

@@ -1,0 +1,164 @@
+"""The command ``agent fix``: arguments to a FixJob, events to the screen, the outcome to an exit code.
+
+How a repair goes is in ``agent.fix``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from agent.assembly import Talk, Wish, command_environment, open_model, open_session
+from agent.diffs import file_changed
+from agent.errors import UsageError
+from agent.events import AgentEvent, Notice
+from agent.evidence import Sources
+from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
+from agent.live_view import LiveView
+from agent.model import Model
+from agent.output import Outcome, OutputFormat, Writer, make_writer
+from agent.permissions import Mode, Protected, Rules
+from agent.session import Session
+from agent.setup import Setup, read_setup
+from agent.talk import make_talk
+from agent.test_command import TestCommand
+from agent.test_paths import TEST_PATTERNS, is_test_path
+from prompts import load
+from tools.git import find_root
+
+DEFAULT_SECONDS = 900.0
+DEFAULT_ATTEMPTS = 24
+
+
+@dataclass(slots=True)
+class _Opened:
+    """What has to be closed in the end."""
+
+    model: Model | None = None
+    session: Session | None = None
+
+    async def close(self) -> None:
+        if self.session is not None:
+            await self.session.close()
+        elif self.model is not None:
+            await self.model.close()
+
+
+class FixCommand:
+    """One ``agent fix``; ``run`` gives its exit code."""
+
+    def __init__(self, args: argparse.Namespace, setup: Setup, talk: Talk) -> None:
+        self._args = args
+        self._setup = setup
+        self._talk = talk
+        self._opened = _Opened()
+
+    async def run(self, emit: Callable[[AgentEvent], None]) -> FixOutcome:
+        """Repair; raises AgentError or EngineError. The session is closed afterwards."""
+        setup, command = self._setup, self._args.test
+        if find_root(setup.cwd) is None:
+            raise UsageError(f"{setup.cwd} is not in a git repository; `git init` makes it one.")
+        config = setup.config
+        options = FixOptions(
+            command=command,
+            complaint=self._args.complaint or "",
+            seconds=config.max_seconds or DEFAULT_SECONDS,
+            attempts=self._args.attempts or DEFAULT_ATTEMPTS,
+            seed=config.seed,
+            keep=self._args.keep,
+            dry_run=self._args.dry_run,
+        )
+        tests = TestCommand(command, setup.cwd, command_environment(os.environ), self._args.test_timeout)
+        job = FixJob(options, self._sources, tests.run, lambda enough: self._open(enough, emit), emit)
+        try:
+            return await job.run()
+        finally:
+            await self._opened.close()
+
+    def _sources(self) -> Sources:
+        return Sources(self._setup.root, is_test_path)
+
+    async def _open(self, enough: bool, emit: Callable[[AgentEvent], None]) -> OpenedSession:
+        self._opened.model = model = await open_model(self._setup, self._talk)
+        direct = enough and model.info.small
+        wish = Wish(mode=Mode.ACCEPT_EDITS, rules=self._rules())
+        if direct:
+            wish = Wish(mode=wish.mode, rules=wish.rules, system=load("fix/system"), show_tools=False, preface=False)
+        opened = open_session(self._setup, model, wish)
+        self._opened.session = opened.session
+        emit(opened.session.started())
+        for notice in opened.notices:
+            emit(Notice(notice))
+        return OpenedSession(opened.session, direct, opened.session.count)
+
+    def _rules(self) -> Rules:
+        rules = self._setup.rules.allowing(self._args.test)
+        if self._args.allow_test_edits:
+            return rules
+        reason = "the tests are the judge here and stay as they are (--allow-test-edits allows it)"
+        return rules.protecting(*(Protected(pattern, reason) for pattern in TEST_PATTERNS))
+
+
+async def run_fix(args: argparse.Namespace) -> int:
+    """``agent fix``; the exit code: 0 green, 1 not. Raises AgentError or EngineError for what could not run."""
+    setup = read_setup(args)
+    writer = make_writer(OutputFormat(args.output_format), sys.stdout)
+    console = Console(stderr=True, highlight=False)
+    with LiveView(console) as view:
+
+        def emit(event: AgentEvent) -> None:
+            view.handle(event)
+            writer.handle(event)
+
+        outcome = await FixCommand(args, setup, make_talk(console, view)).run(emit)
+    _report(outcome, args, writer, console)
+    return 0 if outcome.green else 1
+
+
+def _report(outcome: FixOutcome, args: argparse.Namespace, writer: Writer, console: Console) -> None:
+    diff = "".join(file_changed(change).diff for change in outcome.changes)
+    text = summarise(outcome, dry_run=args.dry_run)
+    extra: dict[str, object] = {
+        "attempts": outcome.attempts,
+        "applied": outcome.applied,
+        "diff": diff,
+        "files": [change.path for change in outcome.changes],
+        "tests": {
+            "command": outcome.first.command,
+            "green": outcome.green,
+            "before": {"passed": outcome.first.passed, "failed": outcome.first.failed},
+            "after": {"passed": outcome.best.passed, "failed": outcome.best.failed},
+        },
+    }
+    if args.dry_run and args.output_format == OutputFormat.TEXT.value and diff:
+        # The diff is the answer, so that it can be given to `git apply`.
+        console.print(text, markup=False)
+        writer.finish(Outcome("success" if outcome.green else "error_tests_red", not outcome.green, diff))
+        return
+    writer.finish(Outcome("success" if outcome.green else "error_tests_red", not outcome.green, text, extra))
+
+
+def summarise(outcome: FixOutcome, *, dry_run: bool) -> str:
+    """What a person wants to know in the end, in a few lines."""
+    usage, tries = outcome.usage, f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
+    if outcome.green and not outcome.attempts:
+        return f"`{outcome.first.command}` passes already ({outcome.first.summary}); there is nothing to fix."
+    changed = [file_changed(change) for change in outcome.changes]
+    files = ", ".join(f"{each.path} (+{each.added} -{each.removed})" for each in changed)
+    if outcome.green:
+        head = f"Fixed: {outcome.best.summary}; before: {outcome.first.summary}."
+        where = f"Changed: {files}." if not dry_run else f"A dry run: {files} would change; the files are as they were."
+    elif outcome.applied:
+        head = f"Not fixed: {outcome.best.summary}; before: {outcome.first.summary}."
+        where = f"The best attempt is in place: {files}. `agent undo` takes it back."
+    else:
+        head = f"Not fixed: {outcome.first.summary}, and no attempt made it better."
+        where = "The files are as they were."
+    speed = f"{usage.decoded_tokens:,} tokens written at {usage.decode_tps:.0f}/s"
+    read = f"{usage.prefilled_tokens:,} read, {usage.cached_tokens:,} from the cache"
+    return f"{head}\n{where}\n{tries} in {outcome.seconds:.0f} s: {speed}, {read}."
