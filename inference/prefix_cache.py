@@ -1,6 +1,6 @@
 """Which KV sequence a prompt continues and how much of it is kept: match, cut, restore, fork, evict.
 
-It decodes nothing; whoever decodes records it with ``KVSequence.append``.
+It reads no prompt: whoever decodes one records it with ``KVSequence.append``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Reuse:
 
 
 DEFAULT_CHECKPOINT_BYTES = 1 << 30
-"""Memory for checkpoints: 170 of Gemma 4 E2B, 50 of E4B, 3 of 12B (f16 KV); see the sizes in docs/architecture.md."""
+"""Memory for checkpoints, in bytes: 170 of Gemma 4 E2B, 50 of E4B, 3 of 12B (6, 20 and 320 MiB each with f16 KV)."""
 
 
 class PrefixCache:
@@ -130,7 +130,7 @@ class PrefixCache:
         return target
 
     def _copy(self, source: KVSequence, target: KVSequence, matched: int) -> None:
-        """Copy, and cut if that can be done at once; the memory may hold one row more than the record."""
+        """Copy, and cut if that needs no checkpoint; the memory may hold one row more than the record."""
         self._backend.seq_cp(source.id, target.id, 0, -1)
         target.copy_from(source)
         self._checkpoints[target.id] = list(self._checkpoints[source.id])

@@ -60,7 +60,7 @@ class _Run:
     accepted: int = 0
 
     def stats(self, now: float) -> Stats:
-        prefill_ended = self.prefill_ended or now
+        prefill_ended = now if self.prefill_ended is None else self.prefill_ended
         return Stats(
             cached_tokens=self.cached,
             prefilled_tokens=self.prefilled,
