@@ -44,6 +44,7 @@ def load(data: Path = DEFAULT_DATA) -> list[Task]:
         row = json.loads(line)
         name: str = row["entry_point"]
         body = re.sub(r"\n*check\(\w+\)\s*$", "", row["test"].strip())
-        test = f"from solution import *\nfrom solution import {name}\n\n\n{body}\n\n\ndef test_{name}():\n    check({name})\n"
+        imports = f"from solution import *\nfrom solution import {name}\n\n\n"
+        test = f"{imports}{body}\n\n\ndef test_{name}():\n    check({name})\n"
         tasks.append(Task(row["task_id"], name, (row["prompt"] + row["buggy_solution"]).strip("\n") + "\n", test))
     return tasks
