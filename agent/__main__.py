@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from agent.cli import main as run
-
 
 def main() -> None:
     """Run ``agent``; does not return."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        from agent.cli import main as run
+
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # before the command line itself could listen
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         args = build_parser().parse_args(arguments)
-        return _handler(args)(args)
+        code = _handler(args)(args)
+        sys.stdout.flush()  # here, where a reader that is gone is no surprise
+        return code
     except (AgentError, EngineError) as error:
         print(f"agent: {error}", file=sys.stderr)
         return EXIT_CANNOT_RUN
@@ -59,6 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     undo = add("undo", help="take back the last file changes made here")
     undo.add_argument("session", nargs="?", help="a session's id (default: the latest in this repository)")
     _add_doctor(add)
+    demo = add("demo", help="make a small repository with a bug in a temporary place and repair it", allow_abbrev=False)
+    demo.add_argument("--directory", metavar="DIR", help="make it there instead")
+    _add_common_flags(demo)
     return parser
 
 
@@ -126,6 +131,8 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
     match args.command:
         case "fix":
             return _run_fix
+        case "demo":
+            return _run_demo
         case "models":
             from agent.models.commands import run_models
 
@@ -158,6 +165,14 @@ def _run_fix(args: argparse.Namespace) -> int:
     from agent.fix_command import run_fix
 
     return asyncio.run(run_fix(args))
+
+
+def _run_demo(args: argparse.Namespace) -> int:
+    import asyncio
+
+    from agent.demo import run_demo
+
+    return asyncio.run(run_demo(args))
 
 
 class _Version(argparse.Action):

@@ -30,6 +30,7 @@ from agent.talk import make_talk
 from prompts import load
 
 MAX_STDIN_BYTES = 1_000_000
+_LOOK_UP_SECONDS = 0.5
 _STDIN_WAIT_SECONDS = 3.0  # for the first byte of a pipe that nobody may ever write to
 
 
@@ -136,8 +137,23 @@ def _read_piped(stdin: int, wait: float | None) -> str:
     if not stat.S_ISREG(kind) and not select.select([stdin], [], [], wait)[0]:
         print("agent: nothing came on standard input; going on without it", file=sys.stderr)
         return ""
-    with os.fdopen(stdin, "rb", closefd=False) as file:
-        content = file.read(MAX_STDIN_BYTES + 1)
+    content = _read_all(stdin)
     if len(content) > MAX_STDIN_BYTES:
         raise UsageError(f"Standard input is longer than {MAX_STDIN_BYTES:,} bytes; give the path of a file instead.")
     return content.decode("utf-8", errors="replace").strip()
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Everything until the end, or a little more than the limit.
+
+    It looks up now and then: a read that waits in C would not notice a Ctrl-C that came just before it.
+    """
+    content = bytearray()
+    while len(content) <= MAX_STDIN_BYTES:
+        if not select.select([descriptor], [], [], _LOOK_UP_SECONDS)[0]:
+            continue
+        piece = os.read(descriptor, 1 << 16)
+        if not piece:
+            break
+        content += piece
+    return bytes(content)
