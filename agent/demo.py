@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from agent.demo_files import FILES
-
-
-def add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``agent demo``, beside those that every command has."""
-    parser.add_argument("--directory", type=Path, help="where to make the repository (default: a temporary place)")
+from agent.fix_command import run_fix
 
 
 def make_repository(root: Path) -> None:
@@ -35,3 +33,33 @@ def demo_test_command() -> str:
     """pytest where it is installed, else unittest, with the interpreter that runs us."""
     runner = "pytest -q" if importlib.util.find_spec("pytest") else "unittest"
     return f"{sys.executable} -m {runner}"
+
+
+async def run_demo(args: argparse.Namespace) -> int:
+    """``agent demo``; the exit code is that of ``agent fix``."""
+    root = Path(args.directory or tempfile.mkdtemp(prefix="agent-demo-")) / "orders"
+    root.mkdir(parents=True)
+    make_repository(root)
+    print(f"A small repository with a bug is in {root}; its tests fail. The model repairs it now:", file=sys.stderr)
+    print(f'  cd {root} && agent fix --test "{demo_test_command()}"', file=sys.stderr, flush=True)
+    os.chdir(root)
+    fix = argparse.Namespace(**{**_FIX_DEFAULTS, **vars(args)}, test=demo_test_command())
+    code = await run_fix(fix)
+    print(_changes(root), end="")
+    return code
+
+
+def _changes(root: Path) -> str:
+    command = ["git", "--no-pager", "diff", "--no-ext-diff"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
+
+
+_FIX_DEFAULTS: dict[str, object] = {
+    "complaint": "",
+    "test_timeout": 120.0,
+    "allow_test_edits": False,
+    "dry_run": False,
+    "attempts": None,
+    "keep": False,
+    "output_format": "text",
+}
