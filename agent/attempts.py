@@ -43,16 +43,17 @@ def direct_attempts(suspects: int) -> Iterator[Attempt]:
     Attempts of one prompt follow one another, because a change of prompt has to be read.
     """
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
-    yield Attempt("the reason first", 0.0, Shape.REASON)
     yield Attempt("written anew", 0.0, Shape.ANEW)
+    yield Attempt("the reason first", 0.0, Shape.REASON)
     round_number = 0
     while True:
-        target = round_number % max(1, min(suspects, 3)) if round_number % 2 else 0
+        # Every other round looks at another suspect than the likeliest.
+        target = (round_number + 1) // 2 % max(1, min(suspects, 3)) if round_number % 2 else 0
         for temperature in (0.8, 0.8, 1.0):
-            yield Attempt("written anew", temperature, Shape.ANEW, target)
-        yield Attempt("another sample", 0.9, Shape.BODY, target)
+            yield Attempt("another sample", temperature, Shape.BODY, target)
         yield Attempt("the reason first", 0.7, Shape.REASON)
-        yield Attempt("the reason first", 0.9, Shape.REASON)
+        for temperature in (0.8, 1.0, 1.0):
+            yield Attempt("written anew", temperature, Shape.ANEW, target)
         yield Attempt("the failure fed back", 0.7, Shape.REASON, feedback=True)
         round_number += 1
 

@@ -1,0 +1,29 @@
+"""The order of attempts."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+
+from agent.attempts import Shape, direct_attempts, tool_attempts
+
+
+@pytest.mark.parametrize("suspects", [0, 1, 2, 5])
+def test_the_first_of_each_shape_is_the_likeliest_and_later_ones_are_drawn(suspects: int) -> None:
+    attempts = list(islice(direct_attempts(suspects), 40))
+    assert [(each.shape, each.temperature) for each in attempts[:3]] == [
+        (Shape.BODY, 0.0),
+        (Shape.ANEW, 0.0),
+        (Shape.REASON, 0.0),
+    ]
+    assert all(each.temperature for each in attempts[3:])
+
+
+def test_other_suspects_get_their_turn() -> None:
+    assert {each.target for each in islice(direct_attempts(3), 40)} == {0, 1, 2}
+    assert {each.target for each in islice(direct_attempts(1), 40)} == {0}
+
+
+def test_a_model_with_tools_goes_on_from_its_failure_before_it_starts_afresh() -> None:
+    assert [each.feedback for each in islice(tool_attempts(), 6)] == [False, True, True, False, True, True]
