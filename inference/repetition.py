@@ -28,14 +28,16 @@ class RepetitionLimits:
 
 
 CHECK_EVERY = 16
-"""A loop is looked for once in so many tokens; the search itself takes some 20 microseconds."""
+"""A loop is looked for once in so many tokens; one search takes some 20 microseconds."""
 
 
 def is_looping(ids: Sequence[int], limits: RepetitionLimits) -> bool:
     """Whether the tail of ``ids`` is one block repeated beyond ``limits``."""
-    for period in range(1, limits.max_period + 1):
-        length = limits.tail_length(period)
+    for period in range(1, min(limits.max_period, len(ids) - 1) + 1):
         # The last token decides nearly always; comparing whole tails is for the rare rest.
-        if length <= len(ids) and ids[-1] == ids[-1 - period] and ids[-length:-period] == ids[period - length :]:
+        if ids[-1] != ids[-1 - period]:
+            continue
+        length = limits.tail_length(period)
+        if length <= len(ids) and ids[-length:-period] == ids[period - length :]:
             return True
     return False
