@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeVar
 
 from agent.approvals import Approvals
+from agent.command_environment import command_environment
 from agent.compaction import Compactor, Opening
 from agent.context import preface, system_prompt
 from agent.errors import StoreError, TooBigForMemory
@@ -43,24 +44,6 @@ from tools.workspace import Workspace
 T = TypeVar("T")
 
 WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
-
-# Settings that git would take from a repository and run; ours go first.
-_GIT_SAFETY = {
-    "GIT_CONFIG_COUNT": "2",
-    "GIT_CONFIG_KEY_0": "core.fsmonitor",
-    "GIT_CONFIG_VALUE_0": "false",
-    "GIT_CONFIG_KEY_1": "core.pager",
-    "GIT_CONFIG_VALUE_1": "cat",
-    "GIT_TERMINAL_PROMPT": "0",
-}
-# What commands get of our environment: enough for compilers, interpreters and package managers, and no keys.
-_PASSED_ON = frozenset(
-    {
-        "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
-        "CONDA_PREFIX", "GOPATH", "GOROOT", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME", "NVM_DIR", "NODE_PATH",
-        "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "CI",
-    }
-)  # fmt: skip
 
 
 def _silent(_: str) -> None:
@@ -288,12 +271,6 @@ class _Assembly:
     async def _close(self, tools: tuple[Tool, ...]) -> None:
         await close_tools(tools)
         self._close_store()
-
-
-def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What started commands get of our environment; no tokens and keys."""
-    kept = {key: value for key, value in environment.items() if key in _PASSED_ON or key.startswith(("LC_", "XDG_"))}
-    return {**kept, **_GIT_SAFETY, "TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "GIT_PAGER": "cat"}
 
 
 def _context_tokens(files: LocalFiles, wanted: int | None) -> int:

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import importlib
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 
 from rich.console import Console
@@ -63,12 +64,19 @@ async def _chat(args: argparse.Namespace) -> int:
 
 
 class Chat:
-    """The dialogue of one session."""
+    """The dialogue of one session; ``read`` gives the next line (None after Ctrl-C) or raises EOFError."""
 
-    def __init__(self, session: Session, console: Console, options: RunOptions) -> None:
+    def __init__(
+        self,
+        session: Session,
+        console: Console,
+        options: RunOptions,
+        read: Callable[[str], str | None] | None = None,
+    ) -> None:
         self._session = session
         self._console = console
         self._options = options
+        self._read = read or _read_line
 
     def greet(self, notices: tuple[str, ...]) -> None:
         """Say what is open, and what should be known about it."""
@@ -82,7 +90,7 @@ class Chat:
         """Prompt, answer, and again."""
         while True:
             try:
-                line = _read_line(f"[{self._session.mode.value}] > ")
+                line = self._read(f"[{self._session.mode.value}] > ")
             except EOFError:
                 return
             if line is None:
@@ -107,7 +115,7 @@ class Chat:
         view.pause()
         self._say(clean(event.preview))
         try:
-            said = _read_line("Run this? [y]es, yes for this [s]ession, [a]lways, or no and why: ")
+            said = self._read("Run this? [y]es, yes for this [s]ession, [a]lways, or no and why: ")
         except EOFError:
             said = "no"
         if said is None:

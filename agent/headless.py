@@ -65,39 +65,43 @@ async def _run(args: argparse.Namespace, prompt: str, schema: JsonSchema | None)
             for notice in opened.notices:
                 screen.show(Notice(notice))
             with cancelling(opened.session):
-                ended = await _answer(opened.session, _Job(prompt, run_options(setup), schema), screen)
+                ended = await answer(opened.session, Job(prompt, run_options(setup), schema), screen)
     screen.writer.finish(ended.outcome)
     return ended.exit_code
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
+    """What is wanted: ``schema`` None takes any text as the answer."""
+
     prompt: str
     options: RunOptions
-    schema: JsonSchema | None
+    schema: JsonSchema | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class Ended:
+    """What came of it."""
+
     outcome: Outcome
     exit_code: int
 
 
-async def _answer(session: Session, job: _Job, screen: Screen) -> _Ended:
+async def answer(session: Session, job: Job, screen: Screen) -> Ended:
     """The run, and with a schema a second one when the first answer does not fit it."""
     text = job.prompt if job.schema is None else f"{job.prompt}\n\n{job.schema.request()}"
     finished = await _submit(session, text, job.options, screen)
     if job.schema is None or finished.end is not RunEnd.DONE:
-        return _Ended(outcome_of(finished), _exit_code(finished, job.options))
+        return Ended(outcome_of(finished), _exit_code(finished, job.options))
     checked = job.schema.check(finished.text)
     if checked.error is not None:
         finished = await _submit(session, job.schema.complaint(checked.error), job.options, screen)
         checked = job.schema.check(finished.text)
     if checked.error is not None:
         screen.show(Notice(f"The answer does not fit the schema: {checked.error}", is_error=True))
-        return _Ended(Outcome("error_schema", is_error=True, text=finished.text), 1)
+        return Ended(Outcome("error_schema", is_error=True, text=finished.text), 1)
     extra = {"structured_output": checked.value}
-    return _Ended(Outcome("success", is_error=False, text=checked.text, extra=extra), 0)
+    return Ended(Outcome("success", is_error=False, text=checked.text, extra=extra), 0)
 
 
 async def _submit(session: Session, text: str, options: RunOptions, screen: Screen) -> RunFinished:

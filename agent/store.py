@@ -5,9 +5,7 @@ It knows nothing of models and tools; what a session's transcript means is ``age
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
 import time
 import zlib
@@ -19,7 +17,8 @@ from sqlite3 import Cursor, Row
 
 from agent.clean import clean
 from agent.database import BUSY_SECONDS, Database, Schema
-from agent.errors import StoreError, UsageError
+from agent.errors import UsageError
+from agent.locks import SessionLocks
 from agent.message_json import from_json, kind_of, to_json
 from agent.messages import Message, UserMessage
 from agent.transcript import Snapshot
@@ -86,14 +85,12 @@ class SessionStore:
     """All sessions of this user; ``folder`` None keeps everything in memory. Every method raises StoreError."""
 
     def __init__(self, folder: Path | None, busy_seconds: float = BUSY_SECONDS) -> None:
-        self._folder = folder
         self._database = Database(None if folder is None else folder / "sessions.db", _SCHEMA, busy_seconds)
-        self._locks: dict[str, int] = {}
+        self._locks = SessionLocks(None if folder is None else folder / "locks")
 
     def close(self) -> None:
         """Release every lock and close the database."""
-        for session_id in tuple(self._locks):
-            self.release(session_id)
+        self._locks.release_all()
         self._database.close()
 
     def create(self, session_id: str, cwd: Path, model: str, parent: str | None = None) -> SessionLog:
@@ -189,43 +186,16 @@ class SessionStore:
 
     def held_elsewhere(self, session_id: str) -> bool:
         """Whether another living process has the session open."""
-        if self._folder is None or session_id in self._locks:
-            return False
-        descriptor = self._lock(session_id)
-        if descriptor is not None:
-            os.close(descriptor)
-        return descriptor is None
+        return self._locks.held_elsewhere(session_id)
 
     def hold(self, session_id: str) -> None:
-        """Keep other processes from opening the session until ``release``; the kernel lets go when we die."""
-        if self._folder is None or session_id in self._locks:
-            return
-        descriptor = self._lock(session_id)
-        if descriptor is None:
+        """Keep other processes from opening the session until ``release``; raises UsageError when one has it open."""
+        if not self._locks.hold(session_id):
             raise UsageError(f"Session {session_id} is open in another window; close it there, or fork it.")
-        self._locks[session_id] = descriptor
 
     def release(self, session_id: str) -> None:
         """Let other processes open the session."""
-        descriptor = self._locks.pop(session_id, None)
-        if descriptor is not None:
-            os.close(descriptor)
-
-    def _lock(self, session_id: str) -> int | None:
-        """An open, locked file; None when another process has it."""
-        assert self._folder is not None
-        path = self._folder / "locks" / session_id
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(f"The lock {path} cannot be made: {error.strerror}.") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        self._locks.release(session_id)
 
     def _snapshot(self, session_id: str) -> tuple[Snapshot | None, int]:
         rows = self._database.rows("SELECT * FROM transcripts WHERE session = ?", session_id)
