@@ -248,11 +248,11 @@ class _Assembly:
         self, opening: Opening, toolset: Toolset, log: SessionLog | None, stored: StoredSession | None
     ) -> Transcript:
         if stored is None:
-            return Transcript(self._model.open(opening.system, toolset.specs()), log, self._notices.append)
+            return Transcript(self._model.open(opening.system, toolset.specs()), log)
         resumed = resume_conversation(self._model, opening, toolset, stored)
         if not resumed.exact:
             self._notices.append("This session was held with another model; it goes on from the text of it.")
-        transcript = Transcript(resumed.conversation, log, self._notices.append)
+        transcript = Transcript(resumed.conversation, log)
         take_over(transcript, stored, resumed)
         return transcript
 

@@ -23,6 +23,7 @@ def main(arguments: Sequence[str]) -> int:
 
     try:
         args = build_parser().parse_args(arguments)
+        _start_log()
         code = _handler(args)(args)
         sys.stdout.flush()  # here, where a reader that is gone is no surprise
         return code
@@ -157,6 +158,13 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             from agent.chat import run_chat
 
             return run_chat
+
+
+def _start_log() -> None:
+    from agent.log import log_to
+    from agent.paths import state_dir
+
+    log_to(state_dir() / "agent.log")
 
 
 def _run_fix(args: argparse.Namespace) -> int:

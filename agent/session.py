@@ -141,7 +141,6 @@ class Session:
             if not task.done():
                 self.cancel()
                 await task
-            self._run = None
 
     def steer(self, text: str) -> str:
         """Give the running model a message with its next turn; the message's id. Raises UsageError when idle."""
@@ -233,10 +232,13 @@ class Session:
             self._parts.journal.begin_run(message.id)
             events.put_nowait(RunStarted(message.id, text))
             end = await self._carry_out(run, message, events.put_nowait)
+            if trouble := self._parts.transcript.take_trouble():
+                events.put_nowait(Notice(trouble, is_error=True))
             events.put_nowait(RunFinished(end, run.answer, run.turns, run.seconds, run.usage))
         finally:
             if clock is not None:
                 clock.cancel()
+            self._run = None  # idle before anyone can read RunFinished: they may rewind at once
             events.put_nowait(None)
 
     async def _carry_out(self, run: Run, message: UserMessage, emit: Callable[[AgentEvent], None]) -> RunEnd:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from agent.approvals import Approvals, Question
 from agent.diffs import file_changed
+from agent.errors import StoreError
 from agent.events import (
     AgentEvent,
     Notice,
@@ -80,9 +81,17 @@ class Toolset:
             output = await self._attempt(call, emit, cancelled)
         except ToolError as error:
             output = ToolOutput(str(error), is_error=True)
+        except StoreError as error:  # the journal could not record the intent, so nothing was changed
+            emit(Notice(str(error), is_error=True))
+            output = ToolOutput(f"The change was not made: {error}", is_error=True)
         except Exception as error:
             log.exception("tool %s failed with %r", call.name, dict(call.arguments))
-            emit(Notice(f"The tool {call.name} has a fault of its own ({type(error).__name__}); see the log.", True))
+            emit(
+                Notice(
+                    f"The tool {call.name} has a fault of its own ({type(error).__name__}); agent.log has the details.",
+                    True,
+                )
+            )
             output = ToolOutput(f"Internal error in {call.name}; try another way.", is_error=True)
         emit(ToolFinished(call.id, call.name, output.text, output.is_error, time.monotonic() - started))
         for change in output.changes:

@@ -47,17 +47,12 @@ class TranscriptMark:
 
 
 class Transcript:
-    """Owns the messages and the Conversation.
+    """Owns the messages and the Conversation; goes on without its log when that fails."""
 
-    ``lost`` is called once, with a sentence, when the log fails; the transcript goes on without it.
-    """
-
-    def __init__(
-        self, conversation: Conversation, log: TranscriptLog | None = None, lost: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, conversation: Conversation, log: TranscriptLog | None = None) -> None:
         self._conversation = conversation
         self._log = log
-        self._lost = lost
+        self._trouble: str | None = None
         self._messages: list[Message] = []
         self._positions: list[int] = []  # before each message of the present conversation
         self._generation = 0
@@ -114,6 +109,11 @@ class Transcript:
         self._conversation.add_tool_results(results)
         self._keep(results, [position] * len(results))
 
+    def take_trouble(self) -> str | None:
+        """Why the log failed, in a sentence; told once."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
+
     def mark(self) -> TranscriptMark:
         """The point that is now."""
         return TranscriptMark(self._conversation, self._conversation.mark(), len(self._messages))
@@ -153,5 +153,4 @@ class Transcript:
             write(self._log, Snapshot(self._conversation.dump(), self._generation))
         except StoreError as error:
             self._log = None
-            if self._lost is not None:
-                self._lost(f"{error} This session is no longer kept.")
+            self._trouble = f"{error} This session is no longer kept."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from agent.errors import UsageError
+from agent.errors import StoreError, UsageError
 from agent.events import (
     AgentEvent,
     ApprovalAnswered,
@@ -27,11 +28,12 @@ from agent.events import (
     TurnFinished,
     TurnStarted,
 )
-from agent.messages import AssistantMessage, StopReason, ToolCall, UserMessage
+from agent.messages import AssistantMessage, Message, StopReason, ToolCall, UserMessage
 from agent.model import ResponseOptions
 from agent.permissions import Decision, Mode, Protected, Rules
 from agent.run import Limits, RunOptions
 from agent.session import Session
+from agent.transcript import Snapshot
 from inference.errors import ContextOverflow, DecodeFailed
 from tests.fakes.scripted_model import Call, Script, Scripted, ScriptedModel
 from tests.fakes.sessions import FakeTool, Stage, collect
@@ -241,6 +243,55 @@ def test_closing_the_stream_of_events_cancels_the_run(tmp_path: Path) -> None:
         assert not session.running
 
     asyncio.run(scenario())
+
+
+def test_the_session_is_idle_as_soon_as_the_run_has_finished(tmp_path: Path) -> None:
+    session = Stage(tmp_path).session(ScriptedModel([Scripted("one"), Scripted("two")]))
+
+    async def scenario() -> None:
+        mark = session.checkpoint()
+        async for event in session.submit("go"):
+            if isinstance(event, RunFinished):
+                break
+        session.rewind_to(mark)
+        assert finished(await collect(session.submit("again"))).text == "two"
+
+    asyncio.run(scenario())
+
+
+class FailingLog:
+    """A log on a disk that is full after ``room`` writes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def append(self, messages: Sequence[Message], positions: Sequence[int], snapshot: Snapshot) -> None:
+        self.room -= 1
+        if self.room < 0:
+            raise StoreError("The disk is full.")
+
+    def truncate(self, count: int, snapshot: Snapshot) -> None:
+        self.append([], [], snapshot)
+
+
+def test_a_store_that_fails_in_the_middle_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+    session = Stage(tmp_path, [FakeTool()], log=FailingLog(2)).session(
+        ScriptedModel([Scripted(calls=(NOTE,)), Scripted("Done."), Scripted("More.")])
+    )
+    events = run(session)
+    assert finished(events).end is RunEnd.DONE
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "The disk is full. This session is no longer kept."
+    ]
+    assert not [event for event in run(session) if isinstance(event, Notice)]
+
+
+def test_a_journal_that_fails_prevents_the_edit_and_says_why(tmp_path: Path) -> None:
+    model = ScriptedModel([Scripted(calls=(NOTE,)), Scripted("Pity.")])
+    tool = FakeTool(fault=StoreError("The change journal is full."))
+    events = run(Stage(tmp_path, [tool]).session(model))
+    assert read_by_model(model, "tool") == ["The change was not made: The change journal is full."]
+    assert [event.is_error for event in events if isinstance(event, Notice)] == [True]
 
 
 def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
