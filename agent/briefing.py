@@ -94,7 +94,9 @@ def what_happened(text: str) -> str:
     """The lines of a failure that say what went wrong: the failing line and pytest's ``E`` lines, or its end."""
     marked = [line for line in text.splitlines() if re.match(r"^(E\s|>\s)", line)]
     if marked:
-        return "\n".join(marked[-_REASON_LINES:])
+        # A long comparison says the most at its beginning, right below the last frame.
+        last = max((at for at, line in enumerate(marked) if line.startswith(">")), default=0)
+        return "\n".join([*marked[max(0, last - 2) : last], *marked[last : last + _REASON_LINES]])
     return "\n".join(line for line in text.strip().splitlines()[-_REASON_LINES:] if line.strip())
 
 
