@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+_MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
+
 
 class Shape(StrEnum):
     """How an answer is made to begin."""
@@ -18,12 +20,13 @@ class Shape(StrEnum):
     BODY = "body"  # behind the head (signature and docstring) of the suspect: only its body is written
     REASON = "reason"  # with what is wrong, then the code
     ANEW = "anew"  # like BODY, but the model is not shown the present body: it cannot copy the mistake
+    LINE = "line"  # like ANEW, but behind the present lines down to one: only that line is written, the rest is kept
     FREE = "free"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try. ``target`` is the suspect (0: the likeliest) that a BODY answer rewrites.
+    """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0.
 
     ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh.
     """
@@ -32,18 +35,21 @@ class Attempt:
     temperature: float | None
     shape: Shape = Shape.FREE
     target: int = 0
+    line: int = 0
     feedback: bool = False
     seed: int = 0
     max_tokens: int = 1024
 
 
-def direct_attempts(suspects: int) -> Iterator[Attempt]:
-    """For models that are asked for code; endless. ``suspects`` is how many definitions are shown.
+def direct_attempts(suspects: int, lines: int = 0) -> Iterator[Attempt]:
+    """For models that are asked for code; endless.
 
-    Attempts of one prompt follow one another, because a change of prompt has to be read.
+    ``suspects`` is how many definitions are shown, ``lines`` how many lines the body of the likeliest has. Attempts of
+    one prompt follow one another, because a change of prompt has to be read.
     """
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
+    yield from _line_by_line(lines, 0.0)
     yield Attempt("the reason first", 0.0, Shape.REASON)
     round_number = 0
     while True:
@@ -54,8 +60,15 @@ def direct_attempts(suspects: int) -> Iterator[Attempt]:
         yield Attempt("the reason first", 0.7, Shape.REASON)
         for temperature in (0.8, 1.0, 1.0):
             yield Attempt("written anew", temperature, Shape.ANEW, target)
+        yield from _line_by_line(lines, 1.0)
         yield Attempt("the failure fed back", 0.7, Shape.REASON, feedback=True)
         round_number += 1
+
+
+def _line_by_line(lines: int, temperature: float) -> Iterator[Attempt]:
+    """Where would the model write something else than what stands there? About twelve tokens a line."""
+    for line in range(min(lines, _MOST_LINES)):
+        yield Attempt(f"line {line + 1} anew", temperature, Shape.LINE, line=line)
 
 
 def tool_attempts() -> Iterator[Attempt]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from agent.attempts import Attempt, direct_attempts, tool_attempts
+from agent.attempts import Attempt
 from agent.briefing import brief
 from agent.errors import TestCommandError
 from agent.events import AgentEvent, AttemptStarted, Notice, RunEnd, RunFinished, TestsFinished, TestsStarted
@@ -141,8 +141,7 @@ class FixJob:
 
     async def _search(self, repair: Repair, best: Candidate) -> Candidate:
         """Attempts until green or spent; the best candidate (the start itself when none was better)."""
-        schedule = direct_attempts(repair.suspects) if isinstance(repair, DirectRepair) else tool_attempts()
-        for attempt in schedule:
+        for attempt in repair.schedule():
             left = self._seconds_left()
             if left <= 0 or (self._options.attempts is not None and self._number >= self._options.attempts):
                 break

@@ -32,7 +32,7 @@ from prompts import load
 from tools.git import find_root
 
 DEFAULT_SECONDS = 900.0
-DEFAULT_ATTEMPTS = 24
+DEFAULT_ATTEMPTS = 120  # many are a single line
 
 
 @dataclass(slots=True)

@@ -7,28 +7,51 @@ from __future__ import annotations
 
 import ast
 import textwrap
+from dataclasses import dataclass
 
-from agent.attempts import Shape
+from agent.attempts import Attempt, Shape
 from agent.evidence import Sources, Suspect
 
 _REASON = "The mistake is that"
 
 
-def lead_in(shape: Shape, suspect: Suspect | None, sources: Sources) -> tuple[str, tuple[str, ...]]:
-    """The beginning of the answer, and the texts that end it."""
-    if shape is Shape.REASON:
-        return _REASON, ("\n```\n",)
-    if shape is Shape.FREE or suspect is None or suspect.symbol is None:
-        return "", ("\n```\n",)
-    language = "python" if suspect.path.endswith(".py") else ""
-    return f"```{language}\n{head_of(suspect, sources)}", ("\n```",)
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What stands around an answer: the text that it begins with, those that end it, and what belongs behind it."""
+
+    prefix: str = ""
+    stop: tuple[str, ...] = ("\n```\n",)
+    rest: str = ""
+
+
+def frame(attempt: Attempt, suspect: Suspect | None, sources: Sources) -> Frame:
+    """The frame of an attempt's answer."""
+    if attempt.shape is Shape.REASON:
+        return Frame(_REASON)
+    if attempt.shape is Shape.FREE or suspect is None or suspect.symbol is None:
+        return Frame()
+    opening = f"```{'python' if suspect.path.endswith('.py') else ''}\n"
+    if attempt.shape is not Shape.LINE:
+        return Frame(f"{opening}{head_of(suspect, sources)}", ("\n```",))
+    lines = _source(suspect, sources).splitlines()
+    at = body_lines(suspect, sources)[attempt.line]
+    before = "".join(f"{line}\n" for line in lines[:at])
+    return Frame(opening + before, ("\n",), "".join(f"\n{line}" for line in lines[at + 1 :]) + "\n```")
+
+
+def body_lines(suspect: Suspect, sources: Sources) -> list[int]:
+    """Which lines of a definition, counted from its first as 0, are statements of its body: no blanks, no comments."""
+    lines = _source(suspect, sources).splitlines()
+    return [
+        at
+        for at in range(head_lines(suspect, sources), len(lines))
+        if lines[at].strip() and not lines[at].lstrip().startswith(("#", "//"))
+    ]
 
 
 def head_of(suspect: Suspect, sources: Sources) -> str:
     """The lines of a definition above its first statement, docstring included; its first line in other languages."""
-    assert suspect.symbol is not None
-    lines = sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text.splitlines()
-    return "\n".join(lines[: head_lines(suspect, sources)]) + "\n"
+    return "\n".join(_source(suspect, sources).splitlines()[: head_lines(suspect, sources)]) + "\n"
 
 
 def head_lines(suspect: Suspect, sources: Sources) -> int:
@@ -36,9 +59,13 @@ def head_lines(suspect: Suspect, sources: Sources) -> int:
     assert suspect.symbol is not None
     count = suspect.symbol.line - suspect.symbol.start_line + 1
     if suspect.path.endswith(".py"):
-        source = sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text
-        count = _python_head(source) or count
+        count = _python_head(_source(suspect, sources)) or count
     return count
+
+
+def _source(suspect: Suspect, sources: Sources) -> str:
+    assert suspect.symbol is not None
+    return sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text
 
 
 def _python_head(source: str) -> int:

@@ -6,19 +6,19 @@ Which tries are made in which order is ``agent.attempts``'s matter; what is kept
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from agent.attempts import Attempt, Shape
+from agent.attempts import Attempt, Shape, direct_attempts, tool_attempts
 from agent.briefing import Briefing, code_without, describe_failures
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
 from agent.evidence import Sources, Suspect, gather
 from agent.failures import TestRun
-from agent.lead_in import head_lines, lead_in
+from agent.lead_in import body_lines, frame, head_lines
 from agent.messages import ToolCall, Usage
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
@@ -74,6 +74,10 @@ class Repair(ABC):
         self.usage = Usage()
 
     @abstractmethod
+    def schedule(self) -> Iterator[Attempt]:
+        """The attempts, in their order; endless."""
+
+    @abstractmethod
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """Make one try of at most ``seconds``; None when it left nothing to test."""
 
@@ -117,19 +121,25 @@ class DirectRepair(Repair):
         super().__init__(bench, first)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
 
-    @property
-    def suspects(self) -> int:
-        """How many definitions the model is shown as suspects."""
-        return len(self._bench.briefing.shown)
+    def schedule(self) -> Iterator[Attempt]:
+        """The attempts, in their order."""
+        shown = self._bench.briefing.shown
+        known = bool(shown) and shown[0].symbol is not None
+        return direct_attempts(len(shown), len(body_lines(shown[0], self._bench.sources)) if known else 0)
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
-        prefix, stop = lead_in(attempt.shape, self._target(attempt), self._bench.sources)
+        around = frame(attempt, self._target(attempt), self._bench.sources)
         response = ResponseOptions(
-            attempt.max_tokens, attempt.temperature, attempt.seed, tool_choice="none", prefix=prefix, stop=stop
+            attempt.max_tokens,
+            attempt.temperature,
+            attempt.seed,
+            tool_choice="none",
+            prefix=around.prefix,
+            stop=around.stop,
         )
         limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
-        answer = await self._ask(self._begin(attempt), RunOptions(limits, response))
+        answer = await self._ask(self._begin(attempt), RunOptions(limits, response)) + around.rest
         edits = tuple(propose(answer, self._files(), self._bench.briefing.paths))
         if not edits or edits in self._tried:
             self._bench.emit(Notice("This answer changes nothing new." if edits else "This answer holds no change."))
@@ -144,7 +154,7 @@ class DirectRepair(Repair):
 
     def _first_prompt(self, attempt: Attempt, values: dict[str, str], /) -> str:
         briefing, suspect = self._bench.briefing, self._target(attempt)
-        if attempt.shape is not Shape.ANEW or suspect is None or suspect.symbol is None:
+        if attempt.shape not in (Shape.ANEW, Shape.LINE) or suspect is None or suspect.symbol is None:
             return load("fix/direct", **values, failures=briefing.failures, code=briefing.code)
         head = head_lines(suspect, self._bench.sources)
         code = code_without(suspect, briefing.shown, self._bench.sources, head)
@@ -178,6 +188,10 @@ class ToolRepair(Repair):
         super().__init__(bench, first)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
+
+    def schedule(self) -> Iterator[Attempt]:
+        """The attempts, in their order."""
+        return tool_attempts()
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One run of the loop and the tests."""

@@ -27,3 +27,9 @@ def test_other_suspects_get_their_turn() -> None:
 
 def test_a_model_with_tools_goes_on_from_its_failure_before_it_starts_afresh() -> None:
     assert [each.feedback for each in islice(tool_attempts(), 6)] == [False, True, True, False, True, True]
+
+
+def test_every_line_of_the_likeliest_suspect_is_tried_before_anything_is_drawn() -> None:
+    attempts = list(islice(direct_attempts(1, lines=4), 7))
+    assert [each.line for each in attempts if each.shape is Shape.LINE] == [0, 1, 2, 3]
+    assert not any(each.temperature for each in attempts)
