@@ -21,6 +21,15 @@ _COMPOUND = frozenset(
         "parenthesized_expression", "test_operator", "c_style_for_statement",
     }
 )  # fmt: skip
+_VALUES = frozenset(
+    {
+        "word", "string", "raw_string", "ansi_c_string", "translated_string", "concatenation", "number", "command_name",
+        "variable_name", "special_variable_name", "file_descriptor", "heredoc_start", "heredoc_body", "heredoc_end",
+        "expansion", "regex", "extglob_pattern", "brace_expression", "subscript", "test_operator", "ERROR", "array",
+    }
+)  # fmt: skip
+_ESCAPED_START = re.compile(r"(\n[ \t]*)\\(?=[\w./-])")
+_UNPARSED = "it could not be parsed"
 _PLAIN_WORD = re.compile(r"(?!~)[^\\*?\[\]{}$`]*")
 _MAX_NESTING = 3  # of scripts within scripts
 _SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh"})
@@ -32,7 +41,6 @@ class Word:
 
     text: str
     literal: bool
-    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,35 +83,101 @@ class ShellLine:
 def parse_line(text: str) -> ShellLine:
     """Parse a command line; one that cannot be parsed has an oddity."""
     line = ShellLine()
-    _parse_into(line, text, depth=0)
+    _Reader(line, text).read()
     return line
 
 
-def _parse_into(line: ShellLine, text: str, depth: int) -> None:
-    tree = Parser(Language(tree_sitter_bash.language())).parse(text.encode("utf-8", "replace"))
-    if tree.root_node.has_error or "\0" in text:
-        line.oddities.append("it could not be parsed")
-    _walk(line, tree.root_node, depth)
+class _Reader:
+    """Reads one script into a ShellLine; scripts within it (``bash -c '...'``) by readers of their own."""
 
+    def __init__(self, line: ShellLine, text: str, depth: int = 0) -> None:
+        self._line = line
+        self._text = text
+        self._depth = depth
 
-def _walk(line: ShellLine, node: Node, depth: int) -> None:
-    kind = node.type
-    if kind == "command":
-        _take_command(line, node, depth)
-    elif kind == "file_redirect":
-        _take_redirect(line, node)
-    elif kind == "variable_assignment":
-        line.oddities.append("it sets variables")
-    elif kind in ("function_definition", "declaration_command", "unset_command"):
-        line.oddities.append("it defines functions or variables")
-    elif kind in _COMPOUND:
-        line.compound = True
-    elif node.is_named and kind not in _STRUCTURE and not _is_value(kind):
-        line.oddities.append(f"it contains a construct that is not understood ({kind})")
-    if kind in _STRUCTURE and any(child.type == "&" for child in node.children):
-        line.oddities.append("it leaves a command running in the background")
-    for child in node.children:
-        _walk(line, child, depth)
+    def read(self) -> None:
+        # To the shell, every character beyond ASCII is a letter of a word; the grammar's scanner looks them up in C
+        # tables for bytes and crashes (tree-sitter/tree-sitter-bash#337; can go when that is released). With a
+        # letter in place of each, one byte is one character, and words are taken from the text itself.
+        plain = "".join(char if char.isascii() else "u" for char in self._text)
+        # A backslash at the beginning of a line makes the grammar take that line for a part of the one before. In
+        # front of an ordinary character it means nothing: a letter in its place is read as what it is.
+        plain = _ESCAPED_START.sub(r"\1u", plain)
+        tree = Parser(Language(tree_sitter_bash.language())).parse(plain.encode("ascii"))
+        if tree.root_node.has_error or "\0" in plain:
+            self._line.oddities.append(_UNPARSED)
+        waiting = [tree.root_node]
+        while waiting:
+            node = waiting.pop()
+            self._take(node)
+            waiting.extend(reversed(node.children))
+
+    def _take(self, node: Node) -> None:
+        kind, line = node.type, self._line
+        if kind == "command":
+            self._take_command(node)
+        elif kind == "file_redirect":
+            self._take_redirect(node)
+        elif kind == "word" and "\n" in self._source(node):
+            line.oddities.append(_UNPARSED)  # no word goes over the end of a line: the grammar was mistaken
+        elif kind == "variable_assignment":
+            line.oddities.append("it sets variables")
+        elif kind in ("function_definition", "declaration_command", "unset_command"):
+            line.oddities.append("it defines functions or variables")
+        elif kind in _COMPOUND:
+            line.compound = True
+        elif node.is_named and kind not in _STRUCTURE and not _is_value(kind):
+            line.oddities.append(f"it contains a construct that is not understood ({kind})")
+        if kind in _STRUCTURE and any(child.type == "&" for child in node.children):
+            line.oddities.append("it leaves a command running in the background")
+
+    def _take_command(self, node: Node) -> None:
+        words: list[Word] = []
+        for child in node.children:
+            if child.type == "command_name":
+                words.extend(self._word(each) for each in child.children)
+            elif child.is_named and child.type not in ("variable_assignment", "file_redirect", "herestring_redirect"):
+                words.append(self._word(child))
+        command = SimpleCommand(tuple(words), _is_piped(node))
+        self._line.commands.append(command)
+        script = _inline_script(command)
+        if script is not None and self._depth < _MAX_NESTING:
+            _Reader(self._line, script, self._depth + 1).read()
+
+    def _take_redirect(self, node: Node) -> None:
+        operator = next((child.type for child in node.children if not child.is_named), "")
+        targets = [child for child in node.children if child.is_named and child.type != "file_descriptor"]
+        if len(targets) > 1:  # to the shell, words behind the first one are arguments of the command
+            self._line.oddities.append("it has words behind a redirection")
+        if not targets or ("<" in operator and ">" not in operator):
+            return
+        name = self._word(targets[0])
+        if name.literal and (name.text == "/dev/null" or (operator in (">&", "<&") and name.text.isdigit())):
+            return
+        if operator == ">&" and name.text == "-":
+            return
+        self._line.writes.append(name.text)
+
+    def _word(self, node: Node) -> Word:
+        """The text of a word as the program would get it."""
+        text = self._source(node)
+        match node.type:
+            case "word" | "number" | "test_operator":
+                plain = re.sub(r"\\(.)", r"\1", text)
+                return Word(plain, _PLAIN_WORD.fullmatch(plain) is not None)
+            case "raw_string":
+                return Word(text[1:-1], literal=True)
+            case "string":
+                inner = text[1:-1]
+                return Word(inner, not any(char in inner for char in "$`\\"))
+            case "concatenation":
+                parts = [self._word(child) for child in node.children]
+                return Word("".join(part.text for part in parts), all(part.literal for part in parts))
+            case _:
+                return Word(text, literal=False)
+
+    def _source(self, node: Node) -> str:
+        return self._text[node.start_byte : node.end_byte]
 
 
 def _is_value(kind: str) -> bool:
@@ -111,70 +185,15 @@ def _is_value(kind: str) -> bool:
     return kind in _VALUES or kind.endswith(("_expansion", "_substitution", "_content", "redirect"))
 
 
-_VALUES = frozenset(
-    {
-        "word", "string", "raw_string", "ansi_c_string", "translated_string", "concatenation", "number", "command_name",
-        "variable_name", "special_variable_name", "file_descriptor", "heredoc_start", "heredoc_body", "heredoc_end",
-        "expansion", "regex", "extglob_pattern", "brace_expression", "subscript", "test_operator", "ERROR", "array",
-    }
-)  # fmt: skip
-
-
-def _take_command(line: ShellLine, node: Node, depth: int) -> None:
-    if _swallows_newline(node):
-        line.oddities.append("it could not be parsed")
-    words: list[Word] = []
-    for child in node.children:
-        if child.type == "command_name":
-            words.extend(_word(each) for each in child.children)
-        elif child.is_named and child.type not in ("variable_assignment", "file_redirect", "herestring_redirect"):
-            words.append(_word(child))
-    pipeline = _pipeline_of(node)
-    piped = pipeline is not None and not _is_first(pipeline, node)
-    for part in _split_at_newlines(words):
-        command = SimpleCommand(part, piped)
-        line.commands.append(command)
-        script = _inline_script(command)
-        if script is not None and depth < _MAX_NESTING:
-            _parse_into(line, script, depth + 1)
-
-
-def _split_at_newlines(words: list[Word]) -> list[tuple[Word, ...]]:
-    """Two commands where the grammar took a newline for the beginning of a word; usually there is one."""
-    parts: list[list[Word]] = [[]]
-    for word in words:
-        if word.text.startswith("\n") and not word.quoted:
-            parts.append([])
-            word = Word(word.text.lstrip("\n"), word.literal)
-        parts[-1].append(word)
-    return [tuple(part) for part in parts]
-
-
-def _swallows_newline(node: Node) -> bool:
-    """Whether a newline that ends a command was taken for a part of it.
-
-    The grammar does that where the next line begins with a backslash; the shell would run two commands.
-    """
-    source = node.text or b""
-    ends = [node.start_byte, *(child.end_byte for child in node.children)]
-    starts = [child.start_byte for child in node.children]
-    gaps = [source[end - node.start_byte : start - node.start_byte] for end, start in zip(ends, starts, strict=False)]
-    words = [child.text or b"" for child in node.children if child.type in ("word", "concatenation", "command_name")]
-    return any(b"\n" in each.replace(b"\\\n", b"") for each in gaps) or any(b"\n" in word for word in words)
-
-
-def _pipeline_of(node: Node) -> Node | None:
+def _is_piped(node: Node) -> bool:
+    """Whether a command reads what another one in its pipeline writes."""
     parent = node.parent
-    while parent is not None and parent.type in ("redirected_statement", "negated_command", "pipeline"):
-        if parent.type == "pipeline":
-            return parent
+    while parent is not None and parent.type in ("redirected_statement", "negated_command"):
         parent = parent.parent
-    return None
-
-
-def _is_first(pipeline: Node, node: Node) -> bool:
-    first = pipeline.children[0]
-    return first.start_byte <= node.start_byte < first.end_byte
+    if parent is None or parent.type != "pipeline":
+        return False
+    first = parent.children[0]
+    return not first.start_byte <= node.start_byte < first.end_byte
 
 
 def _inline_script(command: SimpleCommand) -> str | None:
@@ -187,38 +206,6 @@ def _inline_script(command: SimpleCommand) -> str | None:
             script = next(words, None)
             return script.text if script is not None and script.literal else None
     return None
-
-
-def _take_redirect(line: ShellLine, node: Node) -> None:
-    operator = next((child.type for child in node.children if not child.is_named), "")
-    target = next((child for child in reversed(node.children) if child.is_named), None)
-    if target is None or ("<" in operator and ">" not in operator):
-        return
-    name = _word(target)
-    if name.literal and (name.text == "/dev/null" or (operator in (">&", "<&") and name.text.isdigit())):
-        return
-    if operator == ">&" and name.text == "-":
-        return
-    line.writes.append(name.text)
-
-
-def _word(node: Node) -> Word:
-    """The text of a word as the program would get it."""
-    text = (node.text or b"").decode("utf-8", "replace")
-    match node.type:
-        case "word" | "number" | "test_operator":
-            plain = re.sub(r"\\(.)", r"\1", text)
-            return Word(plain, _PLAIN_WORD.fullmatch(plain) is not None)
-        case "raw_string":
-            return Word(text[1:-1], literal=True, quoted=True)
-        case "string":
-            inner = text[1:-1]
-            return Word(inner, not any(char in inner for char in "$`\\"), quoted=True)
-        case "concatenation":
-            parts = [_word(child) for child in node.children]
-            return Word("".join(part.text for part in parts), all(part.literal for part in parts))
-        case _:
-            return Word(text, literal=False)
 
 
 def walk_texts(line: ShellLine) -> Iterator[str]:

@@ -35,6 +35,7 @@ READ_ONLY = [
     "find . ! -name x",
     "ls \\\n  -l",
     "ls\npwd",
+    "ls\n\\pwd",
     "grep 'two\nlines' a.py",
     "command -v python3",
     "head -c 100 'a file with spaces.txt'",
@@ -98,7 +99,10 @@ DANGEROUS = [
     "find . -exec rm {} +",
     "find . -delete",
     "find . $X",
-    "ls\n\\ls",
+    "ls\n\\$x",
+    "ls > /dev/null\n\\$x",
+    "find . 2>/dev/null -delete /dev/null",
+    "git log 2>/dev/null --output=x",
     "find . -fprintf x y",
     "$CMD x",
     "`which ls` x",
@@ -208,6 +212,18 @@ def test_what_a_lasting_yes_would_cover(line: str, rule: str | None) -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_judged_and_never_fails(text: str) -> None:
     assert assess(text).risk in Risk
+
+
+@pytest.mark.parametrize("line", ["{\U00031860", "(" * 20_000, "$(" * 5_000, "`" * 9_999, "<<" * 5_000, "{é 宗 \ud800"])
+def test_lines_made_to_break_the_parser_do_not(line: str) -> None:
+    assert assess(line).risk is not Risk.READ_ONLY
+
+
+def test_letters_of_all_languages_are_words() -> None:
+    assert assess("cat häuser/日本.txt").risk is Risk.READ_ONLY
+    assert assess("pytest tests/größe.py").commands[0].words == ("pytest", "tests/größe.py")
+    assert assess("rm -rf /größe").risk is Risk.CATASTROPHIC
+    assert assess("cat схема/.env").risk is Risk.DANGEROUS
 
 
 @given(st.sampled_from(READ_ONLY), st.sampled_from([" && ", "; ", " | ", " || ", "\n"]), st.sampled_from(CATASTROPHIC))
