@@ -28,6 +28,8 @@ _VALUES = frozenset(
         "expansion", "regex", "extglob_pattern", "brace_expression", "subscript", "test_operator", "ERROR", "array",
     }
 )  # fmt: skip
+_LETTERS_TO_THE_SHELL = re.compile(r"[^\t\n -~]")
+_JOINED_LINES = re.compile(r"\S\\\n\S")  # one word to the shell, two to the grammar
 _ESCAPED_START = re.compile(r"(\n[ \t]*)\\(?=[\w./-])")
 _UNPARSED = "it could not be parsed"
 _PLAIN_WORD = re.compile(r"(?!~)[^\\*?\[\]{}$`]*")
@@ -96,15 +98,15 @@ class _Reader:
         self._depth = depth
 
     def read(self) -> None:
-        # To the shell, every character beyond ASCII is a letter of a word; the grammar's scanner looks them up in C
-        # tables for bytes and crashes (tree-sitter/tree-sitter-bash#337; can go when that is released). With a
-        # letter in place of each, one byte is one character, and words are taken from the text itself.
-        plain = "".join(char if char.isascii() else "u" for char in self._text)
+        # To the shell, all characters beyond ASCII, and control characters such as a form feed, are letters of a word.
+        # The grammar takes some for blanks, and crashes on others (tree-sitter/tree-sitter-bash#337). With a letter
+        # in place of each, one byte is one character, and words are taken from the text itself.
+        plain = _LETTERS_TO_THE_SHELL.sub("u", self._text)
         # A backslash at the beginning of a line makes the grammar take that line for a part of the one before. In
         # front of an ordinary character it means nothing: a letter in its place is read as what it is.
         plain = _ESCAPED_START.sub(r"\1u", plain)
         tree = Parser(Language(tree_sitter_bash.language())).parse(plain.encode("ascii"))
-        if tree.root_node.has_error or "\0" in plain:
+        if tree.root_node.has_error or "\0" in self._text or _JOINED_LINES.search(self._text):
             self._line.oddities.append(_UNPARSED)
         waiting = [tree.root_node]
         while waiting:
@@ -114,6 +116,8 @@ class _Reader:
 
     def _take(self, node: Node) -> None:
         kind, line = node.type, self._line
+        if kind in _STRUCTURE and node.children and self._skips(node):
+            line.oddities.append(_UNPARSED)
         if kind == "command":
             self._take_command(node)
         elif kind == "file_redirect":
@@ -136,13 +140,25 @@ class _Reader:
         for child in node.children:
             if child.type == "command_name":
                 words.extend(self._word(each) for each in child.children)
-            elif child.is_named and child.type not in ("variable_assignment", "file_redirect", "herestring_redirect"):
+            elif not child.is_named:
+                words.append(Word(self._source(child), literal=False))
+            elif child.type not in ("variable_assignment", "file_redirect", "herestring_redirect"):
                 words.append(self._word(child))
         command = SimpleCommand(tuple(words), _is_piped(node))
         self._line.commands.append(command)
         script = _inline_script(command)
         if script is not None and self._depth < _MAX_NESTING:
             _Reader(self._line, script, self._depth + 1).read()
+
+    def _skips(self, node: Node) -> bool:
+        """Whether the grammar passed over text that the shell reads: it takes ``\\ `` for a blank, for example."""
+        whole = node.type == "program"
+        start, end = (0, len(self._text)) if whole else (node.start_byte, node.end_byte)
+        ends = [start, *(child.end_byte for child in node.children)]
+        starts = [*(child.start_byte for child in node.children), end]
+        blanks = " \t" if node.type == "command" else " \t\n"
+        gaps = (self._text[left:right].replace("\\\n", "") for left, right in zip(ends, starts, strict=True))
+        return any(gap.strip(blanks) for gap in gaps)
 
     def _take_redirect(self, node: Node) -> None:
         operator = next((child.type for child in node.children if not child.is_named), "")
