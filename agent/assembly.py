@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -93,15 +94,24 @@ class Opened:
 
 
 async def open_model(setup: Setup, talk: Talk) -> Model:
-    """Find or fetch the model and load it; raises ModelError (and its kinds), or EngineError."""
+    """Find or fetch the model and load it; raises ModelError (and its kinds), or EngineError.
+
+    When the task is cancelled, a download ends soon and keeps what it has.
+    """
+    stopped = threading.Event()
     options = ModelOptions(
         wanted_context=setup.config.context or WANTED_CONTEXT,
         offline=setup.config.offline,
         ask=talk.ask,
         say=talk.say,
         progress=talk.progress,
+        cancelled=stopped.is_set,
     )
-    files = await asyncio.to_thread(ensure_model, setup.config.model, options)
+    try:
+        files = await asyncio.to_thread(ensure_model, setup.config.model, options)
+    except asyncio.CancelledError:
+        stopped.set()  # the thread would go on to the end, and the program wait for it
+        raise
     model = local_model(files, setup, talk.on_load)
     await model.start()
     return model

@@ -21,6 +21,7 @@ from agent.evidence import Sources
 from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
 from agent.live_view import LiveView
 from agent.model import Model
+from agent.models.fetch import ModelOptions, require_known
 from agent.output import Outcome, OutputFormat, Writer, make_writer
 from agent.permissions import Mode, Protected, Rules
 from agent.session import Session
@@ -64,6 +65,7 @@ class FixCommand:
         if find_root(setup.cwd) is None:
             raise UsageError(f"{setup.cwd} is not in a git repository; `git init` makes it one.")
         config = setup.config
+        require_known(config.model, ModelOptions())  # before a long test run
         options = FixOptions(
             command=command,
             complaint=self._args.complaint or "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tree_sitter import Language, Node, Parser, Tree
 
 MAX_BYTES = 1_000_000  # larger files are generated data; parsing them would be felt
 MAX_ERRORS = 5
+_BEYOND_ASCII = re.compile(rb"[^\x00-\x7f]")
 
 _EXTENSIONS = {
     ".py": "python", ".pyi": "python", ".sh": "bash", ".bash": "bash", ".c": "c", ".h": "c",
@@ -76,6 +78,10 @@ def parse(source: bytes, language: str) -> Tree | None:
     if len(source) > MAX_BYTES:
         return None
     found = grammar(language)
+    if language == "bash":
+        # This grammar crashes the process on some characters beyond ASCII (tree-sitter/tree-sitter-bash#337). To the
+        # shell they are letters of a word, so a letter stands in for each of their bytes; positions stay the same.
+        source = _BEYOND_ASCII.sub(b"u", source)
     return Parser(found).parse(source) if found else None
 
 

@@ -62,6 +62,17 @@ class ModelOptions:
         self.progress(progress)
 
 
+def require_known(name_or_path: str | None, options: ModelOptions) -> None:
+    """Raises UnknownModel or ModelError at once for what ``ensure_model`` could never find; opens no socket."""
+    if name_or_path is None:
+        return
+    path = _as_path(name_or_path)
+    if path is not None:
+        check_structure(path)
+    elif not (options.places.models / f"{name_or_path}.gguf").is_file():
+        options.catalog.find(name_or_path)
+
+
 def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> LocalFiles:
     """Verified files for a catalogue name, a GGUF's path, or (None) the best model that fits this machine.
 
