@@ -17,7 +17,7 @@ from agent.store import SessionStore, new_session_id
 from agent.transcript import Snapshot
 
 ROOT = Path(__file__).parents[2]
-REPOSITORY = Path("/work/repository")
+REPOSITORY = Path("/srv/repository")
 
 MESSAGES: list[Message] = [
     UserMessage("u1", "Fix it, please.\nThe second line."),
@@ -55,7 +55,7 @@ def test_a_session_comes_back_as_it_was(tmp_path: Path) -> None:
     assert stored.lost == 0
     assert (stored.record.title, stored.record.cwd, stored.record.model) == (
         "Fix it, please.",
-        "/work/repository",
+        "/srv/repository",
         "a-model",
     )
 
