@@ -31,7 +31,7 @@ _LAST_TEST_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class FixOptions:
-    """What is wanted; ``seconds`` and ``attempts`` end the work.
+    """What is wanted; ``seconds``, ``attempts`` and ``tokens`` (generated ones, in all) end the work.
 
     ``keep`` leaves a failed attempt's files as they are, ``dry_run`` puts even a good repair back after showing it.
     """
@@ -40,6 +40,7 @@ class FixOptions:
     complaint: str = ""
     seconds: float | None = None
     attempts: int | None = None
+    tokens: int | None = None
     max_tokens: int = 1024
     seed: int = 0
     keep: bool = False
@@ -136,6 +137,9 @@ class FixJob:
         evidence = gather(first, sources)
         opened = await self._open_session(bool(evidence.suspects))
         briefing = brief(evidence, sources, opened.count, BRIEFING_TOKENS)
+        if briefing.shown:
+            shown = ", ".join(f"{suspect.name} ({suspect.path})" for suspect in briefing.shown)
+            self._emit(Notice(f"The failure points at {shown}."))
         bench = Workbench(opened.session, sources, briefing, self._test, self._emit, self._options.complaint)
         return (DirectRepair if opened.direct else ToolRepair)(bench, first), opened.session
 
@@ -143,7 +147,7 @@ class FixJob:
         """Attempts until green or spent; the best candidate (the start itself when none was better)."""
         for attempt in repair.schedule():
             left = self._seconds_left()
-            if left <= 0 or (self._options.attempts is not None and self._number >= self._options.attempts):
+            if left <= 0 or self._spent(repair.usage):
                 break
             self._number += 1
             self._emit(AttemptStarted(self._number, attempt.strategy))
@@ -153,6 +157,10 @@ class FixJob:
             if best.run.green and best.changes:
                 break
         return best
+
+    def _spent(self, usage: Usage) -> bool:
+        budgets = ((self._options.attempts, self._number), (self._options.tokens, usage.decoded_tokens))
+        return any(limit is not None and used >= limit for limit, used in budgets)
 
     def _numbered(self, attempt: Attempt) -> Attempt:
         """Each attempt draws with a seed of its own, all of them from the one that was asked for."""

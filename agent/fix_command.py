@@ -70,7 +70,8 @@ class FixCommand:
             command=command,
             complaint=self._args.complaint or "",
             seconds=config.max_seconds or DEFAULT_SECONDS,
-            attempts=self._args.attempts or DEFAULT_ATTEMPTS,
+            attempts=self._args.attempts or config.max_turns or DEFAULT_ATTEMPTS,
+            tokens=config.max_tokens,
             seed=config.seed,
             keep=self._args.keep,
             dry_run=self._args.dry_run,
@@ -111,7 +112,8 @@ async def run_fix(args: argparse.Namespace) -> int:
     setup = read_setup(args)
     writer = make_writer(OutputFormat(args.output_format), sys.stdout)
     console = Console(stderr=True, highlight=False)
-    with LiveView(console) as view:
+    # What an answer comes to is shown as a diff; the answer itself only while it is written.
+    with LiveView(console, answers=False) as view:
 
         def emit(event: AgentEvent) -> None:
             view.handle(event)

@@ -131,6 +131,12 @@ def test_the_best_attempt_is_kept_when_none_is_green(tmp_path: Path) -> None:
     assert ">= BULK_QUANTITY" in (tmp_path / "orders/pricing.py").read_text()
 
 
+def test_a_budget_of_tokens_ends_the_work(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    outcome = repair.run([Scripted(WORSE), Scripted(GOOD)], FixOptions(COMMAND, tokens=1))
+    assert (outcome.green, outcome.attempts) == (False, 1)
+
+
 def test_keep_leaves_a_failed_attempt_in_place(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     outcome = repair.run([Scripted(WORSE)], FixOptions(COMMAND, attempts=1, keep=True))
