@@ -18,6 +18,7 @@ _UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
 _UNITTEST_FAILED = re.compile(r"^FAILED \((.+)\)$", re.MULTILINE)
 _FRAME = re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>\S+))?')
 _PLACE = re.compile(r"(?P<path>[\w./\\+-]*\w\.(?!\d)\w{1,5}):(?P<line>\d+)(?::\d+)?(?::? in (?P<function>\w+))?")
+_NOT_OWN = re.compile(r"site-packages|/lib/python|<frozen|<string>")
 _NOTHING_COLLECTED = re.compile(r"^(no tests ran|collected 0 items|Ran 0 tests|NO TESTS RAN)", re.MULTILINE)
 
 
@@ -81,7 +82,9 @@ def read_test_run(command: str, exit_code: int, output: str, seconds: float, *, 
         passed, failed, failures = _read_unittest(output)
     else:
         passed, failed, failures = _read_pytest(output)
-    if not failures and exit_code != 0:
+    if timed_out:
+        failures = (_hanging(output, seconds),)
+    elif not failures and exit_code != 0:
         failures = (_whole_output(output),)
     return TestRun(command, exit_code, output, seconds, timed_out, passed, failed, failures)
 
@@ -124,6 +127,16 @@ def _whole_output(output: str) -> FailedTest:
     """For an output that no reader understands: its end, and every place it names."""
     tail = "\n".join(output.strip().splitlines()[-40:])
     return FailedTest("the test command", _reason(tail), tail, _places(output))
+
+
+def _hanging(output: str, seconds: float) -> FailedTest:
+    """For a run that did not end: the last stack that Python's faulthandler printed, turned to outermost first."""
+    stack = output.rpartition("most recent call first")[2]
+    frames = [line.strip() for line in stack.splitlines() if _FRAME.search(line)]
+    own = [line for line in reversed(frames) if not _NOT_OWN.search(line)]
+    reason = f"the tests did not end within {seconds:.0f} s"
+    text = "\n".join([f"{reason[:1].upper()}{reason[1:]}: an endless loop. They hang here:", *own])
+    return FailedTest("the test command", reason, text, _places(text))
 
 
 def _reason(text: str) -> str:

@@ -27,6 +27,8 @@ Emit = Callable[[AgentEvent], None]
 BRIEFING_TOKENS = 1000
 # A right answer that comes at the last moment may still be tested.
 _LAST_TEST_SECONDS = 10.0
+# A first run that hangs must leave time for the repair.
+_FIRST_TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +78,6 @@ class FixOutcome:
 
 def check_usable(run: TestRun) -> None:
     """Raises TestCommandError when a first test run cannot judge a repair."""
-    if run.timed_out:
-        raise TestCommandError(
-            f"`{run.command}` did not end within {run.seconds:.0f} s; give --test a quicker command, or more time with "
-            "--test-timeout."
-        )
     if run.exit_code in (126, 127) and not run.passed and not run.failed:
         last = run.output.strip().splitlines()[-1:] or [f"exit code {run.exit_code}"]
         raise TestCommandError(f"The test command `{run.command}` cannot run ({last[0]}); check --test.")
@@ -110,6 +107,7 @@ class FixJob:
         self._emit = emit
         self._began = time.monotonic()
         self._number = 0
+        self._longest = 0.0  # seconds of a test run that ended
 
     async def run(self) -> FixOutcome:
         """Test, repair, test. Raises TestCommandError when the first test run cannot judge anything.
@@ -135,6 +133,11 @@ class FixJob:
     async def _prepare(self, first: TestRun) -> tuple[Repair, Session]:
         sources = self._sources()
         evidence = gather(first, sources)
+        if first.timed_out and not evidence.suspects:
+            raise TestCommandError(
+                f"`{first.command}` did not end within {first.seconds:.0f} s and does not say where it hangs; "
+                "give --test a quicker command, or more time with --test-timeout and --max-seconds."
+            )
         opened = await self._open_session(bool(evidence.suspects))
         briefing = brief(evidence, sources, opened.count, BRIEFING_TOKENS)
         if briefing.shown:
@@ -187,11 +190,20 @@ class FixJob:
             return float("inf")
         return self._options.seconds - (time.monotonic() - self._began)
 
+    def _test_seconds(self) -> float | None:
+        """What a test run may take: at first a part of all the time, then not much more than it took before."""
+        left = self._seconds_left()
+        if left == float("inf"):
+            return None
+        if not self._longest:
+            return max(left * _FIRST_TEST_SHARE, _LAST_TEST_SECONDS)
+        return max(min(left, 3 * self._longest), _LAST_TEST_SECONDS)
+
     async def _test(self) -> TestRun:
         self._emit(TestsStarted(self._options.command, self._number))
-        left = self._seconds_left()
-        limit = None if left == float("inf") else max(left, _LAST_TEST_SECONDS)
-        run = await self._run_tests(limit)
+        run = await self._run_tests(self._test_seconds())
+        if not run.timed_out:
+            self._longest = max(self._longest, run.seconds)
         self._emit(TestsFinished(run.green, run.passed, run.failed, run.seconds, run.summary))
         return run
 

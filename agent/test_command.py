@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from tools.process import End, run_command, shell_line
 # Python believes a compiled file whose source has the same size and the same whole second of change time, which two
 # attempts easily have; so none are written.
 _ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": "1"}
+# pytest prints where a test is when it takes longer than this: for tests that hang.
+_STACK_AFTER_SHARE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,18 @@ class TestCommand:
         """One run of at most ``seconds``; raises TestCommandError when there is no way to start it."""
         limit = self.timeout if seconds is None else min(seconds, self.timeout)
         try:
-            line = shell_line(self.command, self.folder, {**self.environment, **_ENVIRONMENT})
+            line = shell_line(self.command, self.folder, {**self.environment, **_ENVIRONMENT, **_stacks(limit)})
             done = await run_command(line, limit)
         except ToolError as error:
             raise TestCommandError(f"The test command `{self.command}` cannot run: {error}") from error
         timed_out = done.end is End.TIMED_OUT
         code = done.code if done.end is End.EXITED else done.code or 1
         return read_test_run(self.command, code, done.output, done.seconds, timed_out=timed_out)
+
+
+def _stacks(limit: float) -> dict[str, str]:
+    """Options for pytest, should it be pytest; what the user set in the variable stays in force."""
+    options = (
+        f"{os.environ.get('PYTEST_ADDOPTS', '')} -o faulthandler_timeout={max(1.0, limit * _STACK_AFTER_SHARE):.0f}"
+    )
+    return {"PYTEST_ADDOPTS": options.strip()}

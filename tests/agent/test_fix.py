@@ -181,6 +181,20 @@ def test_a_command_that_cannot_judge_is_refused_in_a_sentence(tmp_path: Path, co
     assert tree(tmp_path) == repair.before
 
 
+def test_tests_that_hang_point_at_the_loop_and_are_repaired(tmp_path: Path) -> None:
+    files = {
+        "loop.py": "def count(n):\n    i = 0\n    while i < n:\n        i += 0\n    return i\n",
+        "tests/test_loop.py": "from loop import count\n\n\ndef test_count():\n    assert count(3) == 3\n",
+        "conftest.py": "",
+    }
+    repair = Repair(tmp_path, files)
+    good = f"```python\n{files['loop.py'].replace('i += 0', 'i += 1')}```"
+    options = FixOptions(f"{sys.executable} -m pytest -q -p no:cacheprovider", seconds=50, attempts=1)
+    outcome = repair.run([Scripted(good)], options)
+    assert outcome.first.timed_out
+    assert outcome.green
+
+
 def test_a_cancelled_fix_puts_the_files_back(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
 
