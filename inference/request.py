@@ -46,7 +46,6 @@ class Request:
 
     ``checkpoints`` are token counts inside ``tokens`` worth a saved sliding window (end of the system part,
     starts of user turns), ascending. ``stop_ids`` end generation; the stop token is part of the output.
-    ``initial`` are ids that count as generated already for the grammar (the output starts with them).
     """
 
     id: str
