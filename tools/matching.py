@@ -43,11 +43,19 @@ class Ambiguous:
 
 def find(text: str, old: str, new: str) -> Match | Ambiguous | None:
     """The place that ``old`` means and what ``new`` becomes there; None when there is none. ``old`` is not empty."""
-    old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    raw, old, new = old, old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     found = _find(text, old, new)
     if found is None and _is_numbered(old):
-        return _find(text, _without_numbers(old), _without_numbers(new))
-    return found
+        found = _find(text, _without_numbers(old), _without_numbers(new))
+    return _to_the_letter(text, raw, new) if found is None else found
+
+
+def _to_the_letter(text: str, old: str, new: str) -> Match | Ambiguous | None:
+    """For a quotation that ends between the two characters of a line end: no view of whole line ends shows that."""
+    places = occurrences(text, old)
+    if len(places) != 1:
+        return Ambiguous(tuple(places)) if places else None
+    return Match(places[0], places[0] + len(old), new)
 
 
 def _find(text: str, old: str, new: str) -> Match | Ambiguous | None:

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.hands import Hands
@@ -256,6 +256,7 @@ text = st.text(st.sampled_from("ab \t\n\r\"'“”-–\u00a0é\u0301"), max_size
 
 @settings(max_examples=300, deadline=None)
 @given(before=text, old=text.filter(str.strip), after=text, new=text)
+@example(before="a", old="a\r", after="\n", new="")
 def test_an_exact_unique_quotation_is_found_where_it_is(before: str, old: str, after: str, new: str) -> None:
     whole = before + old + after
     found = find(whole, old, new)
