@@ -10,8 +10,7 @@ AgentError                 exit code 2 unless said otherwise
 │   ├── DownloadError      network, gating, hash, truncation
 │   └── TooBigForMemory    weights and KV cache do not fit
 ├── TestCommandError       the test command cannot run or collects nothing
-├── StoreError             the session store is damaged, locked or full
-└── LimitReached           turns, tokens or seconds are spent
+└── StoreError             the session store is damaged, locked or full
 """
 
 from __future__ import annotations
@@ -53,7 +52,3 @@ class TestCommandError(AgentError):
 
 class StoreError(AgentError):
     """The session store is damaged, locked or full."""
-
-
-class LimitReached(AgentError):
-    """A budget of turns, tokens or seconds is spent."""
