@@ -208,7 +208,9 @@ class InProcessEngine:
         with ExitStack() as freed:
             try:
                 backend = freed.enter_context(closing(self._load(progress)))
-                drafter = self._options.drafter(backend) if self._options.drafter else None
+                drafter = (
+                    freed.enter_context(closing(self._options.drafter(backend))) if self._options.drafter else None
+                )
             except BaseException as error:  # noqa: BLE001 - the thread has no caller: who awaits start() gets it
                 self._loaded.set_exception(error)
                 return

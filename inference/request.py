@@ -41,11 +41,24 @@ class Grammar:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """Behind the generated ids ``opening`` the output is text of another ``kind`` (thought, prose, arguments, ...).
+
+    How well a draft is accepted differs by kind, so it is counted by kind.
+    """
+
+    opening: tuple[int, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One generation: the whole prompt from position 0 as token ids; the engine finds out what it has already read.
 
     ``checkpoints`` are token counts inside ``tokens`` worth a saved sliding window (end of the system part,
     starts of user turns), ascending. ``stop_ids`` end generation; the stop token is part of the output.
+    ``references`` are texts, as token ids, that the output may copy from besides the prompt. ``regions`` tell the kinds
+    of output apart; before the first opening it is prose.
     """
 
     id: str
@@ -55,6 +68,8 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     grammar: Grammar | None = None
     checkpoints: tuple[int, ...] = ()
+    references: tuple[tuple[int, ...], ...] = ()
+    regions: tuple[Region, ...] = ()
 
 
 class FinishReason(StrEnum):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from inference.backend import Backend, Batch
 from inference.constraint import Constraint, GrammarVocabulary
-from inference.drafters import Drafter
+from inference.drafters import Drafter, Generation
 from inference.errors import ContextOverflow, DecodeFailed
 from inference.output import Output
 from inference.prefix_cache import PrefixCache
@@ -170,12 +170,23 @@ class Worker:
         """Draw tokens until one ends the output, and return why it ended."""
         with closing(self._backend.sampler(run.request.sampling)) as sampler:
             output = Output(run.request, sampler, run.constraint, self._options.repetition)
-            ids: tuple[int, ...] = () if output.reason else (output.draw(run.last_row),)
+            if self._drafter:
+                forced = run.constraint.forced if run.constraint else tuple
+                self._drafter.begin(Generation(run.request, run.sequence.id, forced))
+            ids: tuple[int, ...] = ()
+            if output.reason is None:
+                ids = (output.draw(run.last_row),)
+                self._follow(run, ids, run.last_row)
             while ids:
-                run.tokens.extend(ids)
                 yield TokensDecoded(ids)
                 ids = self._next(run, output)
         return output.reason or FinishReason.LENGTH
+
+    def _follow(self, run: _Run, ids: tuple[int, ...], row: int) -> None:
+        """Record ``ids``, the last of which was drawn from ``row``, while that row can still be read."""
+        run.tokens.extend(ids)
+        if self._drafter:
+            self._drafter.follow(run.tokens, row)
 
     def _next(self, run: _Run, output: Output) -> tuple[int, ...]:
         """The tokens that one decode gives; none when the output has ended or the context is full."""
@@ -186,18 +197,15 @@ class Worker:
         draft = self._drafter.draft(run.tokens, room)[:room] if self._drafter and room else ()
         self._decode(run, (run.tokens[-1], *draft), every_row=True)
         verdict = verify(draft, output.draw, lambda _: output.reason is not None)
-        if draft:
-            self._settle(run, resident + 1 + verdict.accepted, len(draft), verdict.accepted)
+        self._follow(run, verdict.ids, len(verdict.ids) - 1)
+        run.drafted += len(draft)
+        run.accepted += verdict.accepted
+        if verdict.accepted < len(draft):
+            self._take_back(run, resident + 1 + verdict.accepted)
         return verdict.ids
 
-    def _settle(self, run: _Run, length: int, drafted: int, accepted: int) -> None:
-        """Take rejected draft tokens out of the memory, and tell the drafter."""
-        assert self._drafter is not None
-        run.drafted += drafted
-        run.accepted += accepted
-        self._drafter.accepted(accepted)
-        if accepted == drafted:
-            return
+    def _take_back(self, run: _Run, length: int) -> None:
+        """Take rejected draft tokens out of the memory."""
         resident = list(run.sequence.tokens[:length])
         self._cache.trim(run.sequence, length)
         # A draft as long as the window's slack can push out what is needed again: then the cut fell back further.

@@ -1,25 +1,57 @@
 """The Drafter protocol: who proposes tokens that the target model then verifies in one pass.
 
-Only the seam stands here; the drafters themselves come with speculation.
+Each drafter has a module of its own here; which one is asked, and for how much, is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from inference.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a drafter may know of the request it drafts for.
+
+    ``sequence`` is the KV sequence that the target decodes it in. ``forced`` gives the tokens that a grammar leaves no
+    choice about at this moment (often none).
+    """
+
+    request: Request
+    sequence: int
+    forced: Callable[[], Sequence[int]]
 
 
 class Drafter(Protocol):
-    """Proposes likely next tokens.
+    """Proposes likely next tokens; lives in the thread that owns the target.
 
-    Contract: ``draft`` returns at most ``limit`` ids that may follow ``tokens`` (all tokens so far) and changes nothing
-    that the target can see; ``accepted`` tells how many of the last draft were right before the next call.
+    Contract: ``begin``, then ``follow`` after the prefill and after every verification, then ``draft`` whenever wanted.
+    ``tokens`` are all tokens so far, prompt and output, from position 0. Its last one has been chosen but not yet
+    decoded by the target. ``row`` is the row of the target's last decode from which that token was drawn: until
+    ``follow`` returns, the target's logits and hidden state of this row can be read. Nothing that a drafter does may
+    change what the target computes.
     """
 
-    def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
-        """Up to ``limit`` proposed ids; none when there is nothing worth proposing."""
+    @property
+    def name(self) -> str:
+        """A short name for statistics."""
         ...
 
-    def accepted(self, count: int) -> None:
-        """The first ``count`` ids of the last draft were kept."""
+    def begin(self, generation: Generation) -> None:
+        """A request begins; what was said of an earlier one no longer counts."""
+        ...
+
+    def follow(self, tokens: Sequence[int], row: int) -> None:
+        """The target has moved on to ``tokens``, whether or not this drafter's proposal was used."""
+        ...
+
+    def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        """Up to ``limit`` (at least 1) ids that may follow ``tokens``; none when there is nothing worth proposing."""
+        ...
+
+    def close(self) -> None:
+        """Free native memory; called before the target is freed."""
         ...

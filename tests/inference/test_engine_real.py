@@ -30,6 +30,7 @@ from inference.request import (
 )
 from inference.worker import Worker
 from tests.constructed_gemma4 import Shape, target
+from tests.fakes.drafters import FakeDrafter
 
 TEXT = range(494, 590)  # ids of plain characters in the constructed vocabulary
 QWEN = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
@@ -51,18 +52,16 @@ def serve(worker: Worker, request: Request) -> Answer:
     return answer(list(worker.serve(request, lambda: False)))
 
 
-class KnowsHalf:
+class KnowsHalf(FakeDrafter):
     """Drafts the right answer with every third token spoilt."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answer: tuple[int, ...] = ()
 
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
         start = len(tokens)
         return [i if place % 3 else i + 1 for place, i in enumerate(self.answer[start : start + limit], start)]
-
-    def accepted(self, count: int) -> None:
-        pass
 
 
 @pytest.fixture(params=[(32, 1), (64, 1), (32, 2)], ids=["window 32", "window 64", "window 32, two sequences"])

@@ -19,6 +19,7 @@ from inference.prefix_cache import Checkpoint, PrefixCache
 from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
 from inference.sequence import KVSequence
 from inference.worker import Worker, WorkerOptions
+from tests.fakes.drafters import FakeDrafter
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
 
 STOP_IDS = frozenset(range(30))  # of 1000 ids: an answer ends by itself now and then
@@ -96,21 +97,17 @@ SEARCH = settings(
 )
 
 
-class HalfRightDrafter:
+class HalfRightDrafter(FakeDrafter):
     """Knows the right answer and spoils it at random."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answer: Sequence[int] = ()
         self.random = random.Random(0)
-        self.last: list[int] = []
 
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
         right = self.answer[len(tokens) : len(tokens) + limit]
-        self.last = [token if self.random.random() < 0.75 else token + 1 for token in right]
-        return self.last
-
-    def accepted(self, count: int) -> None:
-        assert count <= len(self.last)
+        return [token if self.random.random() < 0.75 else token + 1 for token in right]
 
 
 @dataclass(frozen=True)
