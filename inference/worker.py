@@ -190,8 +190,11 @@ class Worker:
 
     def _next(self, run: _Run, output: Output) -> tuple[int, ...]:
         """The tokens that one decode gives; none when the output has ended or the context is full."""
+        if output.reason:
+            return ()
+        self._take_back(run)
         resident = len(run.sequence)
-        if output.reason or resident >= self._info.n_ctx:
+        if resident >= self._info.n_ctx:
             return ()
         room = draft_limit(self._options.max_draft, self._info.n_batch, self._info.n_ctx - resident, output.room)
         draft = self._drafter.draft(run.tokens, room)[:room] if self._drafter and room else ()
@@ -200,17 +203,17 @@ class Worker:
         self._follow(run, verdict.ids, len(verdict.ids) - 1)
         run.drafted += len(draft)
         run.accepted += verdict.accepted
-        if verdict.accepted < len(draft):
-            self._take_back(run, resident + 1 + verdict.accepted)
         return verdict.ids
 
-    def _take_back(self, run: _Run, length: int) -> None:
-        """Take rejected draft tokens out of the memory."""
-        resident = list(run.sequence.tokens[:length])
+    def _take_back(self, run: _Run) -> None:
+        """Take the rejected tokens of the last draft out of the memory: all behind the last token but one."""
+        length = len(run.tokens) - 1
+        if len(run.sequence) == length:
+            return
         self._cache.trim(run.sequence, length)
         # A draft as long as the window's slack can push out what is needed again: then the cut fell back further.
         while (position := len(run.sequence)) < length:
-            self._decode(run, resident[position : position + self._info.n_batch], every_row=False)
+            self._decode(run, run.tokens[position : min(position + self._info.n_batch, length)], every_row=False)
 
     def _decode(self, run: _Run, tokens: Sequence[int], *, every_row: bool) -> None:
         """Append ``tokens`` to the sequence; the logits of each row, or of the last one only."""
