@@ -1,6 +1,7 @@
 """The Backend protocol: what the worker needs from llama.cpp, and nothing more.
 
-``inference.backend.llama_cpp`` is the real one and the only importer of llama_cpp; tests have a LedgerBackend.
+``inference.backend.llama_cpp`` is the real one, over ``bindings``, the only importer of llama_cpp; tests have a
+LedgerBackend.
 """
 
 from __future__ import annotations

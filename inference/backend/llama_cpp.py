@@ -1,4 +1,4 @@
-"""The real Backend, on llama-cpp-python's low-level API; the only file that imports llama_cpp.
+"""The real Backend, on llama-cpp-python's low-level API.
 
 It knows no request and no cache policy: when a cut is safe stands in ``inference.backend``.
 """
@@ -6,158 +6,31 @@ It knows no request and no cache policy: when a cut is safe stands in ``inferenc
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from llama_cpp import llama_cpp as lib
 
 from inference.backend import BackendInfo, Batch
+from inference.backend.bindings import lib, native, native_log
+from inference.backend.llama_sampler import LlamaCppSampler
+from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from inference.backend.model_file import check_kv_memory, check_model_file
-from inference.backend.native import AbortFlag, BatchColumns, NativeLog, pointer
-from inference.backend.vocabulary import CachedTokenizer
+from inference.backend.native import AbortFlag, BatchColumns, pointer
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
 from inference.request import SamplingParams
-from inference.sampling import FloatRow, Mask, allowed_ids, greedy
+from inference.sampling import FloatRow
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
-_SPECIAL = lib.LLAMA_TOKEN_ATTR_CONTROL | lib.LLAMA_TOKEN_ATTR_USER_DEFINED
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 MAX_LOGIT_ROWS = 32
 """Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 32
 are 19), and aborts the process when more are asked for. A draft with its verification has at most 17."""
-_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])  # llama_token_data
-
-# The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
-native = cast("Any", lib)
-
-
-@functools.cache
-def _native_log() -> NativeLog:
-    """The one log of this process: llama.cpp knows a single callback, and it must outlive every model."""
-    lib.llama_backend_init()
-    log = NativeLog()
-    native.llama_log_set(log.callback, None)
-    return log
-
-
-class LlamaCppTokenizer(CachedTokenizer):
-    """``inference.tokenizer.Tokenizer`` over the vocabulary of a loaded model; safe to use from any thread."""
-
-    def __init__(self, vocabulary: lib.llama_vocab_p) -> None:
-        super().__init__(lib.llama_vocab_n_tokens(vocabulary))
-        self._vocabulary: lib.llama_vocab_p | None = vocabulary
-        bos: int = native.llama_vocab_bos(vocabulary)
-        self._bos_id = bos if bos >= 0 and lib.llama_vocab_get_add_bos(vocabulary) else None
-        self._eog_ids: frozenset[int] | None = None
-
-    @property
-    def bos_id(self) -> int | None:
-        """The id that starts a prompt, when the model wants one."""
-        return self._bos_id
-
-    @property
-    def eog_ids(self) -> frozenset[int]:
-        """Ids that end a generation; the first use looks at every id (0.15 s for 262,144)."""
-        if self._eog_ids is None:
-            vocabulary, is_eog = self._open(), lib.llama_vocab_is_eog
-            self._eog_ids = frozenset(i for i in range(self.n_vocab) if is_eog(vocabulary, i))
-        return self._eog_ids
-
-    def close(self) -> None:
-        """Forget the vocabulary: what was looked up stays known, everything else raises EngineClosed."""
-        self._vocabulary = None
-
-    def _open(self) -> lib.llama_vocab_p:
-        if self._vocabulary is None:
-            raise EngineClosed("The model was closed; start the engine again.")
-        return self._vocabulary
-
-    def _read_special(self, ids: range) -> dict[int, bool]:
-        vocabulary, attributes_of = self._open(), lib.llama_vocab_get_attr
-        found = {i: attributes for i in ids if (attributes := attributes_of(vocabulary, i)) & _SPECIAL}
-        return {i: bool(attributes & lib.LLAMA_TOKEN_ATTR_CONTROL) for i, attributes in found.items()}
-
-    def _read_pieces(self, ids: range) -> list[bytes]:
-        vocabulary, read = self._open(), lib.llama_token_to_piece
-        # A buffer of this call's own: ctypes lets other threads run meanwhile.
-        size = 1024
-        buffer = ctypes.create_string_buffer(size)
-        pieces: list[bytes] = []
-        for token_id in ids:
-            length = read(vocabulary, token_id, buffer, size, 0, True)
-            if length < 0:
-                size = -length
-                buffer = ctypes.create_string_buffer(size)
-                length = read(vocabulary, token_id, buffer, size, 0, True)
-            pieces.append(ctypes.string_at(buffer, length))
-        return pieces
-
-    def _tokenize(self, data: bytes, *, parse_special: bool) -> list[int]:
-        room = len(data) + 8  # a token stands for at least one byte; some vocabularies put a space in front
-        while True:
-            ids = np.empty(room, np.int32)
-            target = pointer(ids, ctypes.c_int32)
-            count = lib.llama_tokenize(self._open(), data, len(data), target, room, False, parse_special)
-            if count >= 0:
-                return ids[:count].tolist()
-            room = -count
-
-
-class LlamaCppSampler:
-    """``inference.backend.Sampler``: greedy in numpy, everything else in llama.cpp's sampler chain."""
-
-    def __init__(self, backend: LlamaCppBackend, params: SamplingParams) -> None:
-        self._backend = backend
-        self._greedy = params.temperature <= 0
-        self._chain = None if self._greedy else _chain(params)
-
-    def sample(self, row: int, mask: Mask | None = None) -> int:
-        """Draw from row ``row`` of the last decode, among the ids that ``mask`` allows (ValueError: none)."""
-        logits = self._backend.logits(row)  # also a guard: the native sampler aborts the process on a bad row
-        if self._greedy:
-            return greedy(logits, mask)
-        if self._chain is None:
-            raise EngineClosed("The sampler was closed.")
-        if mask is None:
-            return lib.llama_sampler_sample(self._chain, self._backend.context, row)
-        ids = allowed_ids(mask, logits.size)
-        if not ids.size:
-            raise ValueError("the mask allows no token")
-        candidates = np.zeros(ids.size, _CANDIDATE)
-        candidates["id"], candidates["logit"] = ids, logits[ids]
-        data = pointer(candidates, lib.llama_token_data)
-        array = native.llama_token_data_array(data, ids.size, -1, False)
-        native.llama_sampler_apply(self._chain, ctypes.byref(array))
-        chosen = int(array.data[array.selected].id)
-        lib.llama_sampler_accept(self._chain, chosen)
-        return chosen
-
-    def close(self) -> None:
-        """Free native memory."""
-        if self._chain is not None:
-            lib.llama_sampler_free(self._chain)
-            self._chain = None
-
-
-def _chain(params: SamplingParams) -> lib.llama_sampler_p:
-    """top-k, top-p, min-p, temperature, draw: in this order (top-p sorts whatever top-k leaves)."""
-    chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-    if params.top_k > 0:
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_k(params.top_k))
-    if params.top_p < 1:
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_top_p(params.top_p, 1))
-    if params.min_p > 0:
-        lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_min_p(params.min_p, 1))
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_temp(params.temperature))
-    lib.llama_sampler_chain_add(chain, lib.llama_sampler_init_dist(params.seed & 0x7FFFFFFF))
-    return chain
 
 
 class LlamaCppBackend:
@@ -203,7 +76,7 @@ class LlamaCppBackend:
         header = check_model_file(path)
         if not n_gpu_layers or not lib.llama_supports_gpu_offload():  # a GPU refuses by itself
             check_kv_memory(path, header, n_ctx * n_sequences, kv_type, swa_full=swa_full)
-        _native_log().clear()
+        native_log().clear()
         model = _load_model(path, n_gpu_layers, progress)
         params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)
         params.swa_full = swa_full
@@ -212,12 +85,12 @@ class LlamaCppBackend:
         params.flash_attn_type = (
             lib.LLAMA_FLASH_ATTN_TYPE_AUTO if flash_attention else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
         )
-        _native_log().clear()
+        native_log().clear()
         context = lib.llama_init_from_model(model, params)
         if not context:
             lib.llama_model_free(model)
             raise NotEnoughMemory(
-                f"A context of {n_ctx:,} tokens for {path.name} does not fit into memory ({_native_log().reason()}); "
+                f"A context of {n_ctx:,} tokens for {path.name} does not fit into memory ({native_log().reason()}); "
                 "choose a smaller context or a smaller model."
             )
         return cls(model, context, _info(path, header, model, context, params))
@@ -260,7 +133,7 @@ class LlamaCppBackend:
         if result == _NO_SLOT:
             raise DecodeFailed(f"The KV memory of {self._info.n_ctx:,} tokens is full; compact the conversation.")
         if result == _INVALID_BATCH:
-            raise DecodeFailed(f"llama.cpp refused the batch ({_native_log().reason()}).")
+            raise DecodeFailed(f"llama.cpp refused the batch ({native_log().reason()}).")
         starts: dict[int, int] = {}
         for sequence, position in zip(batch.sequences, batch.positions, strict=True):
             starts[sequence] = min(position, starts.get(sequence, position))
@@ -268,7 +141,7 @@ class LlamaCppBackend:
             self.seq_rm(sequence, position, -1)
         if result == _ABORTED:
             raise DecodeFailed("The decode was stopped on request.")
-        raise DecodeFailed(f"llama.cpp failed while decoding ({_native_log().reason()}).")
+        raise DecodeFailed(f"llama.cpp failed while decoding ({native_log().reason()}).")
 
     def request_abort(self) -> None:
         """From any thread: the decode in progress fails at its next graph node (CPU; a GPU finishes its graph)."""
@@ -307,7 +180,7 @@ class LlamaCppBackend:
         source = ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
         read: int = native.llama_state_seq_set_data_ext(self.context, source, len(data), sequence, _PARTIAL)
         if read != len(data):
-            raise DecodeFailed(f"A saved window could not be restored ({_native_log().reason()}).")
+            raise DecodeFailed(f"A saved window could not be restored ({native_log().reason()}).")
 
     def logits(self, row: int) -> FloatRow:
         """A view of one row's logits, valid until the next decode; ValueError where none were asked for."""
@@ -345,7 +218,7 @@ def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None]
     params.progress_callback = callback
     model = lib.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
-        raise ModelLoadError(f"llama.cpp cannot load {path} ({_native_log().reason()}); choose another model.")
+        raise ModelLoadError(f"llama.cpp cannot load {path} ({native_log().reason()}); choose another model.")
     return model
 
 

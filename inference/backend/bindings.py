@@ -1,0 +1,36 @@
+"""The door to llama-cpp-python's low-level API: the only file that imports llama_cpp.
+
+It wraps nothing; its neighbours call ``lib``, or ``native`` where a declared type is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, cast
+
+from llama_cpp import llama_cpp as lib
+
+from inference.backend.native import NativeLog
+
+__all__ = ["extension", "lib", "native", "native_log"]
+
+# The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
+native = cast("Any", lib)
+
+
+@functools.cache
+def native_log() -> NativeLog:
+    """The one log of this process: llama.cpp knows a single callback, and it must outlive every model."""
+    lib.llama_backend_init()
+    log = NativeLog()
+    native.llama_log_set(log.callback, None)
+    return log
+
+
+def extension() -> Any:
+    """The bindings of llama.cpp's unpublished functions (hidden rows for drafters); ImportError where a build lacks one."""
+    try:
+        from llama_cpp import llama_cpp_ext
+    except AttributeError as error:  # a symbol is missing in the shared library
+        raise ImportError(str(error)) from error
+    return llama_cpp_ext
