@@ -28,7 +28,7 @@ def native_log() -> NativeLog:
 
 
 def extension() -> Any:
-    """The bindings of llama.cpp's unpublished functions (hidden rows for drafters); ImportError where a build lacks one."""
+    """llama.cpp's unpublished functions (hidden rows, for drafters); ImportError where a build lacks one."""
     try:
         from llama_cpp import llama_cpp_ext
     except AttributeError as error:  # a symbol is missing in the shared library
