@@ -15,8 +15,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 
 from inference.backend import Backend, BackendInfo
-from inference.drafters import Drafter
 from inference.errors import EngineClosed, EngineError
+from inference.planner import Planner
 from inference.prefix_cache import DEFAULT_CHECKPOINT_BYTES, PrefixCache
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats
 from inference.tokenizer import Tokenizer
@@ -31,11 +31,11 @@ BackendLoader = Callable[[LoadProgress], Backend]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """``checkpoint_bytes`` bounds the saved sliding windows; ``drafter`` is made in the owner thread."""
+    """``checkpoint_bytes`` bounds the saved sliding windows; ``planner`` is made in the owner thread."""
 
     checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES
     worker: WorkerOptions = field(default_factory=WorkerOptions)
-    drafter: Callable[[Backend], Drafter] | None = None
+    planner: Callable[[Backend], Planner] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -208,14 +208,14 @@ class InProcessEngine:
         with ExitStack() as freed:
             try:
                 backend = freed.enter_context(closing(self._load(progress)))
-                drafter = (
-                    freed.enter_context(closing(self._options.drafter(backend))) if self._options.drafter else None
+                planner = (
+                    freed.enter_context(closing(self._options.planner(backend))) if self._options.planner else None
                 )
             except BaseException as error:  # noqa: BLE001 - the thread has no caller: who awaits start() gets it
                 self._loaded.set_exception(error)
                 return
             cache = PrefixCache(backend, self._options.checkpoint_bytes)
-            worker = Worker(backend, cache, drafter, self._options.worker)
+            worker = Worker(backend, cache, planner, self._options.worker)
             self._loaded.set_result(backend)
             while (job := self._queue.get()) is not None:
                 self._serve(worker, job)

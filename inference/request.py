@@ -82,12 +82,20 @@ class FinishReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class DrafterStats:
+    """What one drafter contributed: tokens that were verified, and those of them that the target kept."""
+
+    name: str
+    drafted: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What one request cost. Tokens are counts, times are milliseconds.
 
-    ``cached + prefilled`` is the length of the prompt; ``replayed`` tokens (part of ``prefilled``) had been read
-    before and
-    were read again behind a restored checkpoint.
+    ``cached + prefilled`` is the length of the prompt; ``replayed`` tokens (part of ``prefilled``) had been read before
+    and were read again behind a restored checkpoint. ``drafters`` splits up ``drafted_tokens`` and ``accepted_tokens``.
     """
 
     cached_tokens: int = 0
@@ -99,6 +107,7 @@ class Stats:
     queue_ms: float = 0.0
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
+    drafters: tuple[DrafterStats, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

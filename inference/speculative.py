@@ -1,6 +1,6 @@
-"""How a draft is judged and how long it may be; pure.
+"""How a draft is judged and how long it can be; pure.
 
-It neither drafts nor decodes.
+It neither drafts nor decodes; how long a draft should be is ``inference.controller``'s matter.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def verify(draft: Sequence[int], choose: Callable[[int], int], is_last: Callable
     raise AssertionError("the row behind the draft has nothing to agree with")
 
 
-def draft_limit(wanted: int, batch_room: int, context_room: int, output_room: int) -> int:
-    """The longest draft that is worth asking for.
+def draft_limit(batch_room: int, context_room: int, output_room: int) -> int:
+    """The longest draft that there is room for; 0 or more.
 
     The batch also holds the last token, and so does the context; the output also gets the token behind the draft.
     Each room counts tokens.
     """
-    return max(0, min(wanted, batch_room - 1, context_room - 1, output_room - 1))
+    return max(0, min(batch_room, context_room, output_room) - 1)

@@ -12,12 +12,22 @@ from dataclasses import dataclass, field
 
 from inference.backend import Backend, Batch
 from inference.constraint import Constraint, GrammarVocabulary
-from inference.drafters import Drafter, Generation
+from inference.drafters import Generation
 from inference.errors import ContextOverflow, DecodeFailed
 from inference.output import Output
+from inference.planner import NOTHING, Outcome, Planner
 from inference.prefix_cache import PrefixCache
 from inference.repetition import RepetitionLimits
-from inference.request import EngineEvent, Finished, FinishReason, PrefillProgress, Request, Stats, TokensDecoded
+from inference.request import (
+    DrafterStats,
+    EngineEvent,
+    Finished,
+    FinishReason,
+    PrefillProgress,
+    Request,
+    Stats,
+    TokensDecoded,
+)
 from inference.sequence import KVSequence
 from inference.speculative import draft_limit, verify
 
@@ -30,9 +40,8 @@ MEASURABLE_PREFILL = 32
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """``max_draft`` is the longest draft asked of the drafter, in tokens; ``clock`` gives seconds."""
+    """``clock`` gives seconds."""
 
-    max_draft: int = 8
     repetition: RepetitionLimits = field(default_factory=RepetitionLimits)
     clock: Callable[[], float] = time.perf_counter
 
@@ -59,7 +68,7 @@ class _Run:
     drafted: int = 0
     accepted: int = 0
 
-    def stats(self, now: float) -> Stats:
+    def stats(self, now: float, drafters: tuple[DrafterStats, ...]) -> Stats:
         prefill_ended = now if self.prefill_ended is None else self.prefill_ended
         return Stats(
             cached_tokens=self.cached,
@@ -70,6 +79,7 @@ class _Run:
             accepted_tokens=self.accepted,
             prefill_ms=1000 * (prefill_ended - self.started),
             decode_ms=1000 * (now - prefill_ended),
+            drafters=drafters,
         )
 
 
@@ -80,13 +90,14 @@ class Worker:
         self,
         backend: Backend,
         cache: PrefixCache,
-        drafter: Drafter | None = None,
+        planner: Planner | None = None,
         options: WorkerOptions | None = None,
     ) -> None:
         self._backend = backend
         self._info = backend.info
         self._cache = cache
-        self._drafter = drafter
+        self._planner = planner
+        self._draft_room = min(backend.info.n_batch, backend.info.n_logit_rows)
         self._options = options or WorkerOptions()
         self._vocabulary = GrammarVocabulary(backend.tokenizer)
         self._prefill_tps = GUESSED_PREFILL_TPS
@@ -114,7 +125,9 @@ class Worker:
             # The abort may have left rows of the decode in the memory.
             self._cache.trim(run.sequence, len(run.sequence))
             reason = FinishReason.CANCELLED
-        yield Finished(reason, run.stats(self._options.clock()))
+        # Before the planner has heard of a request its numbers are an earlier one's.
+        drafters = self._planner.stats() if self._planner and run.prefill_ended is not None else ()
+        yield Finished(reason, run.stats(self._options.clock(), drafters))
 
     def reset(self) -> None:
         """Forget everything that was read: after an unforeseen fault nobody knows what the memory holds."""
@@ -170,9 +183,9 @@ class Worker:
         """Draw tokens until one ends the output, and return why it ended."""
         with closing(self._backend.sampler(run.request.sampling)) as sampler:
             output = Output(run.request, sampler, run.constraint, self._options.repetition)
-            if self._drafter:
+            if self._planner:
                 forced = run.constraint.forced if run.constraint else tuple
-                self._drafter.begin(Generation(run.request, run.sequence.id, forced))
+                self._planner.begin(Generation(run.request, run.sequence.id, forced))
             ids: tuple[int, ...] = ()
             if output.reason is None:
                 ids = (output.draw(run.last_row),)
@@ -185,8 +198,8 @@ class Worker:
     def _follow(self, run: _Run, ids: tuple[int, ...], row: int) -> None:
         """Record ``ids``, the last of which was drawn from ``row``, while that row can still be read."""
         run.tokens.extend(ids)
-        if self._drafter:
-            self._drafter.follow(run.tokens, row)
+        if self._planner:
+            self._planner.follow(run.tokens, row)
 
     def _next(self, run: _Run, output: Output) -> tuple[int, ...]:
         """The tokens that one decode gives; none when the output has ended or the context is full."""
@@ -196,10 +209,14 @@ class Worker:
         resident = len(run.sequence)
         if resident >= self._info.n_ctx:
             return ()
-        room = draft_limit(self._options.max_draft, self._info.n_batch, self._info.n_ctx - resident, output.room)
-        draft = self._drafter.draft(run.tokens, room)[:room] if self._drafter and room else ()
+        room = draft_limit(self._draft_room, self._info.n_ctx - resident, output.room)
+        draft = self._planner.plan(run.tokens, room) if self._planner else NOTHING
+        began = self._options.clock()
         self._decode(run, (run.tokens[-1], *draft), every_row=True)
         verdict = verify(draft, output.draw, lambda _: output.reason is not None)
+        if self._planner:
+            ms = 1000 * (self._options.clock() - began)
+            self._planner.settle(Outcome(1 + len(draft), verdict.accepted, ms))
         self._follow(run, verdict.ids, len(verdict.ids) - 1)
         run.drafted += len(draft)
         run.accepted += verdict.accepted

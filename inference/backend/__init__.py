@@ -28,6 +28,7 @@ class BackendInfo:
     """Facts of a loaded model and its context; sizes are tokens unless said otherwise.
 
     ``n_swa`` is the sliding window (0: every layer sees everything). ``n_ctx`` is what one sequence may hold.
+    ``n_logit_rows`` is how many rows of one batch may ask for logits.
     """
 
     model_name: str
@@ -38,6 +39,7 @@ class BackendInfo:
     n_swa: int
     n_sequences: int
     model_bytes: int
+    n_logit_rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,9 @@ from inference.sampling import FloatRow
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
 _PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
-MAX_LOGIT_ROWS = 32
-"""Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 32
-are 19), and aborts the process when more are asked for. A draft with its verification has at most 17."""
+MAX_LOGIT_ROWS = 64
+"""Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 64
+are 37), and aborts the process when more are asked for. It bounds a draft with its verification."""
 
 
 class LlamaCppBackend:
@@ -251,4 +251,5 @@ def _info(
         n_swa=0 if params.swa_full else lib.llama_model_n_swa(model),
         n_sequences=params.n_seq_max,
         model_bytes=lib.llama_model_size(model),
+        n_logit_rows=min(MAX_LOGIT_ROWS, lib.llama_n_batch(context)),
     )

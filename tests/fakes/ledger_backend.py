@@ -73,7 +73,7 @@ class LedgerBackend:
     @property
     def info(self) -> BackendInfo:
         s = self.shape
-        return BackendInfo("ledger", "ledger", s.n_ctx, s.n_batch, s.n_vocab, s.n_swa, s.n_sequences, 0)
+        return BackendInfo("ledger", "ledger", s.n_ctx, s.n_batch, s.n_vocab, s.n_swa, s.n_sequences, 0, s.n_batch)
 
     @property
     def tokenizer(self) -> ByteTokenizer:

@@ -17,6 +17,7 @@ import pytest
 
 from inference.backend.llama_cpp import LlamaCppBackend
 from inference.in_process import InProcessEngine
+from inference.planner import AlwaysDraft
 from inference.prefix_cache import PrefixCache
 from inference.request import (
     EngineEvent,
@@ -82,7 +83,7 @@ def test_conversations_with_rewinds_and_forks_are_answered_as_by_a_fresh_engine(
 ) -> None:
     tested, fresh_backend = backends
     drafter = KnowsHalf()
-    worker = Worker(tested, PrefixCache(tested), drafter if drafting else None)
+    worker = Worker(tested, PrefixCache(tested), AlwaysDraft(drafter) if drafting else None)
     fresh = Worker(fresh_backend, PrefixCache(fresh_backend, checkpoint_bytes=0))
     dice = random.Random(5)
     transcripts: list[tuple[int, ...]] = [()]

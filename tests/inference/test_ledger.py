@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from inference.errors import ContextOverflow, DecodeFailed
+from inference.planner import AlwaysDraft
 from inference.prefix_cache import Checkpoint, PrefixCache
 from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
 from inference.sequence import KVSequence
-from inference.worker import Worker, WorkerOptions
+from inference.worker import Worker
 from tests.fakes.drafters import FakeDrafter
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
 
@@ -145,8 +146,7 @@ class Engine:
         self.worker = Worker(
             self.backend,
             make_cache(self.backend, setup.checkpoint_bytes),
-            self.drafter if setup.max_draft else None,
-            WorkerOptions(max_draft=setup.max_draft),
+            AlwaysDraft(self.drafter, setup.max_draft) if setup.max_draft else None,
         )
         self.saved: set[int] = set()  # checkpoints that must exist: one sequence, no budget
 

@@ -129,11 +129,13 @@ def test_a_closed_backend_says_so_and_can_be_closed_again(backend: LlamaCppBacke
 # Decoding
 
 
-def test_a_batch_that_would_abort_the_process_is_refused_before(backend: LlamaCppBackend) -> None:
-    for batch in (rows([]), rows([500] * 65), rows([500] * 40, logits=MAX_LOGIT_ROWS + 1)):
-        with pytest.raises(ValueError, match="rows"):
-            backend.decode(batch)
-    assert backend.seq_pos_max(0) == -1
+def test_a_batch_that_would_abort_the_process_is_refused_before() -> None:
+    with closing(load(target(), n_batch=128)) as backend:
+        assert backend.info.n_logit_rows == MAX_LOGIT_ROWS
+        for batch in (rows([]), rows([500] * 129), rows([500] * 100, logits=MAX_LOGIT_ROWS + 1)):
+            with pytest.raises(ValueError, match="rows"):
+                backend.decode(batch)
+        assert backend.seq_pos_max(0) == -1
 
 
 def test_a_batch_that_llama_cpp_refuses_leaves_the_memory_as_it_was(backend: LlamaCppBackend) -> None:

@@ -39,7 +39,7 @@ def test_nothing_is_drawn_behind_the_token_that_ends_the_output() -> None:
 
 
 def test_a_draft_leaves_room_for_the_last_token_and_the_one_behind_it() -> None:
-    assert draft_limit(8, batch_room=4, context_room=100, output_room=100) == 3
-    assert draft_limit(8, batch_room=512, context_room=2, output_room=100) == 1
-    assert draft_limit(8, batch_room=512, context_room=100, output_room=1) == 0
-    assert draft_limit(8, batch_room=1, context_room=100, output_room=100) == 0
+    assert draft_limit(batch_room=4, context_room=100, output_room=100) == 3
+    assert draft_limit(batch_room=512, context_room=2, output_room=100) == 1
+    assert draft_limit(batch_room=512, context_room=100, output_room=1) == 0
+    assert draft_limit(batch_room=1, context_room=100, output_room=100) == 0

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from inference.errors import ContextOverflow, DecodeFailed, InvalidGrammar
+from inference.planner import AlwaysDraft
 from inference.prefix_cache import PrefixCache
 from inference.request import (
+    DrafterStats,
     EngineEvent,
     Finished,
     FinishReason,
@@ -28,7 +30,7 @@ BYTES = LedgerShape(n_vocab=258, n_ctx=2000)  # the ids of the ByteTokenizer
 
 def make(shape: LedgerShape | None = None, drafter: Repeater | None = None) -> tuple[LedgerBackend, Worker]:
     backend = LedgerBackend(shape)
-    return backend, Worker(backend, PrefixCache(backend), drafter)
+    return backend, Worker(backend, PrefixCache(backend), AlwaysDraft(drafter) if drafter else None)
 
 
 def serve(worker: Worker, request: Request) -> list[EngineEvent]:
@@ -153,6 +155,7 @@ def test_drafting_under_a_grammar_changes_nothing_but_the_number_of_decodes() ->
     stats = end_of(events).stats
     assert stats.accepted_tokens == sum(row for _, row in repeater.followed[1:]) > 0
     assert stats.drafted_tokens > stats.accepted_tokens
+    assert stats.drafters == (DrafterStats("fake", stats.drafted_tokens, stats.accepted_tokens),)
 
 
 def test_a_grammar_that_cannot_be_compiled_changes_nothing() -> None:
