@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from inference.drafters import Drafter, Generation
+from inference.drafters import Drafter, Drafting, Generation
 from inference.request import DrafterStats
 
 NOTHING: tuple[int, ...] = ()
@@ -27,17 +27,13 @@ class Outcome:
     ms: float
 
 
-class Planner(Protocol):
-    """Decides for each decode what is drafted; lives in the thread that owns the target.
+class Planning(Protocol):
+    """A planner's state for one request; several requests may be under way at once, each with its own.
 
-    Contract: ``begin``; ``follow`` after the prefill; then ``plan``, ``settle`` and ``follow`` for every decode, which
-    may fail behind ``plan``. ``tokens`` and ``row`` are as in Drafter. A planner changes how fast an output comes and
-    never what it is.
+    Contract: ``follow`` after the prefill; then ``plan``, ``settle`` and ``follow`` for every decode, which may fail
+    behind ``plan``; in the end ``close``. ``tokens`` and ``row`` are as in Drafting. A planner changes how fast an
+    output comes and never what it is.
     """
-
-    def begin(self, generation: Generation) -> None:
-        """A request begins."""
-        ...
 
     def follow(self, tokens: Sequence[int], row: int) -> None:
         """The target has moved on to ``tokens``."""
@@ -52,11 +48,23 @@ class Planner(Protocol):
         ...
 
     def stats(self) -> tuple[DrafterStats, ...]:
-        """What each drafter contributed to the present request."""
+        """What each drafter contributed to this request."""
         ...
 
     def close(self) -> None:
-        """Free the drafters; called before the target is freed."""
+        """The request has ended."""
+        ...
+
+
+class Planner(Protocol):
+    """Decides for each decode what is drafted; lives in the thread that owns the target."""
+
+    def begin(self, generation: Generation) -> Planning:
+        """A request begins; others may be under way."""
+        ...
+
+    def close(self) -> None:
+        """Free the drafters; called before the target is freed, and after every Planning was closed."""
         ...
 
 
@@ -66,33 +74,40 @@ class AlwaysDraft:
     def __init__(self, drafter: Drafter, limit: int = 8) -> None:
         self._drafter = drafter
         self._limit = limit
-        self._planned = self._drafted = self._accepted = 0
 
-    def begin(self, generation: Generation) -> None:
+    def begin(self, generation: Generation) -> Planning:
         """A request begins."""
-        self._planned = self._drafted = self._accepted = 0
-        self._drafter.begin(generation)
-
-    def follow(self, tokens: Sequence[int], row: int) -> None:
-        """The target has moved on to ``tokens``."""
-        self._drafter.follow(tokens, row)
-
-    def plan(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
-        """Whatever the drafter proposes."""
-        limit = min(limit, self._limit)
-        draft = self._drafter.draft(tokens, limit)[:limit] if limit > 0 else NOTHING
-        self._planned = len(draft)
-        return draft
-
-    def settle(self, outcome: Outcome) -> None:
-        """How the last plan went."""
-        self._drafted += self._planned
-        self._accepted += outcome.accepted
-
-    def stats(self) -> tuple[DrafterStats, ...]:
-        """What the drafter contributed to the present request."""
-        return (DrafterStats(self._drafter.name, self._drafted, self._accepted),)
+        return _AlwaysDrafting(self._drafter.name, self._drafter.begin(generation), self._limit)
 
     def close(self) -> None:
         """Free the drafter."""
         self._drafter.close()
+
+
+class _AlwaysDrafting:
+    """One request of AlwaysDraft."""
+
+    def __init__(self, name: str, drafting: Drafting, limit: int) -> None:
+        self._name = name
+        self._drafting = drafting
+        self._limit = limit
+        self._planned = self._drafted = self._accepted = 0
+
+    def follow(self, tokens: Sequence[int], row: int) -> None:
+        self._drafting.follow(tokens, row)
+
+    def plan(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        limit = min(limit, self._limit)
+        draft = self._drafting.draft(tokens, limit)[:limit] if limit > 0 else NOTHING
+        self._planned = len(draft)
+        return draft
+
+    def settle(self, outcome: Outcome) -> None:
+        self._drafted += self._planned
+        self._accepted += outcome.accepted
+
+    def stats(self) -> tuple[DrafterStats, ...]:
+        return (DrafterStats(self._name, self._drafted, self._accepted),)
+
+    def close(self) -> None:
+        self._drafting.close()

@@ -61,21 +61,33 @@ class PrefixCache:
         # Least recently used first.
         self._sequences = [sequence_type(i) for i in range(backend.info.n_sequences)]
         self._checkpoints: dict[int, list[Checkpoint]] = {s.id: [] for s in self._sequences}
+        self._held: set[int] = set()
 
     def checkpoints(self, sequence: KVSequence) -> tuple[int, ...]:
         """The positions of the sequence's checkpoints, ascending."""
         return tuple(c.position for c in self._checkpoints[sequence.id])
 
     def acquire(self, tokens: Sequence[int]) -> Reuse:
-        """Make the best sequence ready for the prompt ``tokens`` (at least one)."""
-        matches = [(s, s.reusable(tokens)) for s in reversed(self._sequences)]
-        # Of equally good ones the first is taken, which is the most recently used.
-        source, matched = max(matches, key=lambda match: self._keepable(*match))
+        """Make the best sequence ready for the prompt ``tokens`` (at least one).
+
+        Sequences that are held are only copied from; one has to be free.
+        """
+        # Of equally good ones the first is taken: those that nobody holds before others, then the most recently used.
+        candidates = sorted(reversed(self._sequences), key=lambda s: s.id in self._held)  # noqa: C414 - a stable sort
+        source, matched = max(((s, s.reusable(tokens)) for s in candidates), key=lambda match: self._keepable(*match))
         common = source.common_prefix(tokens)
         target = self._place(source, matched)
         self.trim(target, matched)
         self._touch(target)
         return Reuse(target, len(target), common - len(target))
+
+    def hold(self, sequence: KVSequence) -> None:
+        """Keep the sequence from being cut or emptied for other prompts, until ``release``."""
+        self._held.add(sequence.id)
+
+    def release(self, sequence: KVSequence) -> None:
+        """It is not worked in any more; what it holds stays until its room is needed."""
+        self._held.discard(sequence.id)
 
     def trim(self, sequence: KVSequence, length: int) -> None:
         """Drop what lies behind the first ``length`` tokens, also rows that the record does not know of.
@@ -121,8 +133,8 @@ class PrefixCache:
     def _place(self, source: KVSequence, matched: int) -> KVSequence:
         """The sequence to work in: ``source``, or a copy of it where that loses fewer tokens."""
         kept = self._keepable(source, matched)
-        target = self._sequences[0]
-        if len(target) >= len(source) - kept:
+        target = next(s for s in self._sequences if s.id not in self._held)
+        if source.id not in self._held and len(target) >= len(source) - kept:
             return source
         self.drop(target)
         if kept:

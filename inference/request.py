@@ -58,7 +58,8 @@ class Request:
     ``checkpoints`` are token counts inside ``tokens`` worth a saved sliding window (end of the system part,
     starts of user turns), ascending. ``stop_ids`` end generation; the stop token is part of the output.
     ``references`` are texts, as token ids, that the output may copy from besides the prompt. ``regions`` tell the kinds
-    of output apart; before the first opening it is prose.
+    of output apart; before the first opening it is prose. A ``background`` request runs only while nobody waits for
+    another one, and is cancelled by the next that is not; what it read stays in the cache.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Request:
     checkpoints: tuple[int, ...] = ()
     references: tuple[tuple[int, ...], ...] = ()
     regions: tuple[Region, ...] = ()
+    background: bool = False
 
 
 class FinishReason(StrEnum):

@@ -25,24 +25,15 @@ class Generation:
     forced: Callable[[], Sequence[int]]
 
 
-class Drafter(Protocol):
-    """Proposes likely next tokens; lives in the thread that owns the target.
+class Drafting(Protocol):
+    """A drafter's state for one request; several requests may be under way at once, each with its own.
 
-    Contract: ``begin``, then ``follow`` after the prefill and after every verification, then ``draft`` whenever wanted.
-    ``tokens`` are all tokens so far, prompt and output, from position 0. Its last one has been chosen but not yet
-    decoded by the target. ``row`` is the row of the target's last decode from which that token was drawn: until
-    ``follow`` returns, the target's logits and hidden state of this row can be read. Nothing that a drafter does may
-    change what the target computes.
+    Contract: ``follow`` after the prefill and after every verification, then ``draft`` whenever wanted, in the end
+    ``close``. ``tokens`` are all tokens so far, prompt and output, from position 0. Its last one has been chosen but
+    not yet decoded by the target. ``row`` is the row of the target's last decode from which that token was drawn: until
+    ``follow`` returns, the target's logits and hidden state of this row can be read; between two calls the target may
+    have decoded for other requests. Nothing that a drafter does may change what the target computes.
     """
-
-    @property
-    def name(self) -> str:
-        """A short name for statistics."""
-        ...
-
-    def begin(self, generation: Generation) -> None:
-        """A request begins; what was said of an earlier one no longer counts."""
-        ...
 
     def follow(self, tokens: Sequence[int], row: int) -> None:
         """The target has moved on to ``tokens``, whether or not this drafter's proposal was used."""
@@ -53,5 +44,22 @@ class Drafter(Protocol):
         ...
 
     def close(self) -> None:
-        """Free native memory; called before the target is freed."""
+        """The request has ended."""
+        ...
+
+
+class Drafter(Protocol):
+    """Proposes likely next tokens; lives in the thread that owns the target."""
+
+    @property
+    def name(self) -> str:
+        """A short name for statistics."""
+        ...
+
+    def begin(self, generation: Generation) -> Drafting:
+        """A request begins; others may be under way."""
+        ...
+
+    def close(self) -> None:
+        """Free native memory; called before the target is freed, and after every Drafting was closed."""
         ...

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 from inference.drafters import Generation
 
 
 class FakeDrafter:
-    """Proposes nothing; subclasses say what in ``draft`` and may look at ``generation``."""
+    """Proposes nothing; subclasses say what in ``draft`` and may look at ``generation``.
+
+    It is its own Drafting, so it serves one request at a time.
+    """
 
     name = "fake"
 
@@ -17,8 +21,9 @@ class FakeDrafter:
         self.followed: list[tuple[int, int]] = []
         """The number of tokens and the row, at each ``follow``."""
 
-    def begin(self, generation: Generation) -> None:
+    def begin(self, generation: Generation) -> Self:
         self.generation = generation
+        return self
 
     def follow(self, tokens: Sequence[int], row: int) -> None:
         self.followed.append((len(tokens), row))
