@@ -8,7 +8,7 @@ temperature 0 gives the same code again, so everything after the first answer is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
@@ -28,7 +28,8 @@ class Shape(StrEnum):
 class Attempt:
     """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0.
 
-    ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh.
+    ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh. ``wide``
+    ones are shown more suspects than the likeliest.
     """
 
     strategy: str
@@ -37,6 +38,7 @@ class Attempt:
     target: int = 0
     line: int = 0
     feedback: bool = False
+    wide: bool = False
     seed: int = 0
     max_tokens: int = 1024
 
@@ -44,8 +46,8 @@ class Attempt:
 def direct_attempts(suspects: int, lines: int = 0) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
-    ``suspects`` is how many definitions are shown, ``lines`` how many lines the body of the likeliest has. Attempts of
-    one prompt follow one another, because a change of prompt has to be read.
+    ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
+    has. Attempts of one prompt follow one another, because a change of prompt has to be read.
     """
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
@@ -56,11 +58,11 @@ def direct_attempts(suspects: int, lines: int = 0) -> Iterator[Attempt]:
         # Every other round looks at another suspect than the likeliest.
         target = (round_number + 1) // 2 % max(1, min(suspects, 3)) if round_number % 2 else 0
         for temperature in (0.8, 0.8, 1.0):
-            yield Attempt("another sample", temperature, Shape.BODY, target)
-        yield Attempt("the reason first", 0.7, Shape.REASON)
+            yield Attempt("another sample", temperature, Shape.BODY, target, wide=True)
+        yield Attempt("the reason first", 0.7, Shape.REASON, wide=True)
         for temperature in (0.8, 1.0, 1.0):
-            yield Attempt("written anew", temperature, Shape.ANEW, target)
-        yield from _line_by_line(lines, 1.0)
+            yield Attempt("written anew", temperature, Shape.ANEW, target, wide=True)
+        yield from (replace(each, wide=True) for each in _line_by_line(lines, 1.0))
         yield Attempt("the failure fed back", 0.7, Shape.REASON, feedback=True)
         round_number += 1
 

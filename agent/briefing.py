@@ -16,6 +16,7 @@ from agent.failures import FailedTest
 _TEST_LINES = 24
 _REASON_LINES = 14
 _HEADER_LINES = 24
+_FAILURES_SHARE = 0.4  # of the budget, for more than one failing test
 _GAP = 12  # left-out stretches shorter than this are shown instead: a marker saves little there
 
 
@@ -34,8 +35,13 @@ class Briefing:
 
 
 def brief(evidence: Evidence, sources: Sources, count: Callable[[str], int], budget: int) -> Briefing:
-    """A briefing of about ``budget`` tokens as ``count`` counts them; the first suspect is shown whatever it costs."""
+    """A briefing of about ``budget`` tokens as ``count`` counts them.
+
+    The first failure and the first suspect are shown whatever they cost.
+    """
     failures = describe_failures(evidence)
+    if count(failures) > budget * _FAILURES_SHARE:
+        failures = describe_failures(evidence, most=1)
     left = budget - count(failures)
     shown: list[Suspect] = []
     code = ""
@@ -61,8 +67,8 @@ def code_without(target: Suspect, shown: Sequence[Suspect], sources: Sources, he
     return "\n\n".join(views)
 
 
-def describe_failures(evidence: Evidence) -> str:
-    """The failing tests: where, their code, and what the runner says; others of the same reason are only counted."""
+def describe_failures(evidence: Evidence, most: int = 2) -> str:
+    """Failing tests, ``most`` of them: where, their code, and what the runner says; the others are only counted."""
     parts: list[str] = []
     reasons: set[str] = set()
     for failure, excerpt in evidence.tests:
@@ -70,7 +76,7 @@ def describe_failures(evidence: Evidence) -> str:
             continue
         reasons.add(failure.reason)
         parts.append(_describe(failure, excerpt))
-        if len(parts) == 2:
+        if len(parts) == most:
             break
     more = len(evidence.run.failures) - len(parts)
     if more > 0:
@@ -91,7 +97,11 @@ def _describe(failure: FailedTest, excerpt: Excerpt | None) -> str:
 
 
 def what_happened(text: str) -> str:
-    """The lines of a failure that say what went wrong: the failing line and pytest's ``E`` lines, or its end."""
+    """The lines of a failure that say what went wrong: the failing line and pytest's ``E`` lines, or its end.
+
+    Addresses of objects say nothing and differ from run to run, so that a prompt read before would not be known again.
+    """
+    text = re.sub(r"\b0x[0-9a-f]{6,}\b", "0x...", text)
     marked = [line for line in text.splitlines() if re.match(r"^(E\s|>\s)", line)]
     if marked:
         # A long comparison says the most at its beginning, right below the last frame.

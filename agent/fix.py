@@ -23,8 +23,10 @@ from tools.base import FileChange
 
 Emit = Callable[[AgentEvent], None]
 
-# What the evidence may cost in the first prompt: about 10 s of reading on a machine that reads 100 tokens a second.
-BRIEFING_TOKENS = 1000
+# What the evidence may cost in the first prompt: about 4 s of reading on a machine that reads 100 tokens a second.
+BRIEFING_TOKENS = 350
+# And in later ones, when what was likeliest did not help.
+WIDE_BRIEFING_TOKENS = 1000
 # A right answer that comes at the last moment may still be tested.
 _LAST_TEST_SECONDS = 10.0
 # A first run that hangs must leave time for the repair.
@@ -143,7 +145,8 @@ class FixJob:
         if briefing.shown:
             shown = ", ".join(f"{suspect.name} ({suspect.path})" for suspect in briefing.shown)
             self._emit(Notice(f"The failure points at {shown}."))
-        bench = Workbench(opened.session, sources, briefing, self._test, self._emit, self._options.complaint)
+        wide = brief(evidence, sources, opened.count, WIDE_BRIEFING_TOKENS)
+        bench = Workbench(opened.session, sources, briefing, wide, self._test, self._emit, self._options.complaint)
         return (DirectRepair if opened.direct else ToolRepair)(bench, first), opened.session
 
     async def _search(self, repair: Repair, best: Candidate) -> Candidate:

@@ -6,6 +6,7 @@ How a repair goes is in ``agent.fix``.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from agent.assembly import Talk, Wish, command_environment, open_model, open_session
+from agent.assembly import WANTED_CONTEXT, Talk, Wish, command_environment, open_model, open_session
 from agent.diffs import file_changed
 from agent.errors import UsageError
 from agent.events import AgentEvent, Notice
@@ -21,7 +22,7 @@ from agent.evidence import Sources
 from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
 from agent.live_view import LiveView
 from agent.model import Model
-from agent.models.fetch import ModelOptions, require_known
+from agent.models.fetch import ModelOptions, is_here, require_known
 from agent.output import Outcome, OutputFormat, Writer, make_writer
 from agent.permissions import Mode, Protected, Rules
 from agent.session import Session
@@ -38,12 +39,18 @@ DEFAULT_ATTEMPTS = 120  # many are a single line
 
 @dataclass(slots=True)
 class _Opened:
-    """What has to be closed in the end."""
+    """What has to be closed in the end; ``loading`` is a model that is loaded while the tests run."""
 
+    loading: asyncio.Task[Model] | None = None
     model: Model | None = None
     session: Session | None = None
 
     async def close(self) -> None:
+        if self.loading is not None and self.model is None:
+            # Nobody waited for it: its failure is nobody's, and a thread in the middle of a load ends with us.
+            self.loading.cancel()
+            loaded = (await asyncio.gather(self.loading, return_exceptions=True))[0]
+            self.model = None if isinstance(loaded, BaseException) else loaded
         if self.session is not None:
             await self.session.close()
         elif self.model is not None:
@@ -66,6 +73,8 @@ class FixCommand:
             raise UsageError(f"{setup.cwd} is not in a git repository; `git init` makes it one.")
         config = setup.config
         require_known(config.model, ModelOptions())  # before a long test run
+        if is_here(config.model, ModelOptions(wanted_context=config.context or WANTED_CONTEXT)):
+            self._opened.loading = asyncio.create_task(open_model(self._setup, self._talk))
         options = FixOptions(
             command=command,
             complaint=self._args.complaint or "",
@@ -87,7 +96,8 @@ class FixCommand:
         return Sources(self._setup.root, is_test_path)
 
     async def _open(self, enough: bool, emit: Callable[[AgentEvent], None]) -> OpenedSession:
-        self._opened.model = model = await open_model(self._setup, self._talk)
+        model = await (self._opened.loading or open_model(self._setup, self._talk))
+        self._opened.model = model
         direct = enough and model.info.small
         wish = Wish(mode=Mode.ACCEPT_EDITS, rules=self._rules())
         if direct:

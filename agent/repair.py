@@ -51,11 +51,12 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What a repair works with. ``sources`` are the files as they were at the start."""
+    """What a repair works with. ``sources`` are the files as they were at the start; ``wide`` shows more suspects."""
 
     session: Session
     sources: Sources
     briefing: Briefing
+    wide: Briefing
     run_tests: Callable[[], Awaitable[TestRun]]
     emit: Emit
     complaint: str
@@ -123,12 +124,13 @@ class DirectRepair(Repair):
 
     def schedule(self) -> Iterator[Attempt]:
         """The attempts, in their order."""
-        shown = self._bench.briefing.shown
+        shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
         return direct_attempts(len(shown), len(body_lines(shown[0], self._bench.sources)) if known else 0)
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
+        briefing = self._briefing(attempt)
         around = frame(attempt, self._target(attempt), self._bench.sources)
         response = ResponseOptions(
             attempt.max_tokens,
@@ -140,7 +142,7 @@ class DirectRepair(Repair):
         )
         limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
         answer = await self._ask(self._begin(attempt), RunOptions(limits, response)) + around.rest
-        edits = tuple(propose(answer, self._files(), self._bench.briefing.paths))
+        edits = tuple(propose(answer, self._files(briefing), briefing.paths))
         if not edits or edits in self._tried:
             self._bench.emit(Notice("This answer changes nothing new." if edits else "This answer holds no change."))
             self._last = self._tried.get(edits, self._last)
@@ -153,7 +155,7 @@ class DirectRepair(Repair):
         return candidate
 
     def _first_prompt(self, attempt: Attempt, values: dict[str, str], /) -> str:
-        briefing, suspect = self._bench.briefing, self._target(attempt)
+        briefing, suspect = self._briefing(attempt), self._target(attempt)
         if attempt.shape not in (Shape.ANEW, Shape.LINE) or suspect is None or suspect.symbol is None:
             return load("fix/direct", **values, failures=briefing.failures, code=briefing.code)
         head = head_lines(suspect, self._bench.sources)
@@ -161,11 +163,14 @@ class DirectRepair(Repair):
         return load("fix/anew", **values, failures=briefing.failures, code=code, name=suspect.symbol.name)
 
     def _target(self, attempt: Attempt) -> Suspect | None:
-        shown = self._bench.briefing.shown
+        shown = self._briefing(attempt).shown
         return shown[attempt.target % len(shown)] if shown else None
 
-    def _files(self) -> dict[str, str]:
-        return {path: self._bench.sources.text(path) for path in self._bench.briefing.paths}
+    def _briefing(self, attempt: Attempt) -> Briefing:
+        return self._bench.wide if attempt.wide or attempt.feedback else self._bench.briefing
+
+    def _files(self, briefing: Briefing) -> dict[str, str]:
+        return {path: self._bench.sources.text(path) for path in briefing.paths}
 
     async def _apply(self, edits: Sequence[Edit]) -> bool:
         """Through the ordinary tools, so that permissions, journal and syntax check see it."""
@@ -206,7 +211,7 @@ class ToolRepair(Repair):
         return await self._judge()
 
     def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
-        briefing = self._bench.briefing
+        briefing = self._bench.wide
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
     def _protect_tests(self) -> None:

@@ -73,6 +73,18 @@ def require_known(name_or_path: str | None, options: ModelOptions) -> None:
         options.catalog.find(name_or_path)
 
 
+def is_here(name_or_path: str | None, options: ModelOptions) -> bool:
+    """Whether ``ensure_model`` would fetch nothing; raises UnknownModel or TooBigForMemory."""
+    if name_or_path is None:
+        available = available_bytes() if options.available is None else options.available
+        here = all_local(options.places, options.catalog)
+        choice = choose(options.catalog, available, options.wanted_context, here, gpu=bool(options.gpu))
+        return choice.entry.name in here
+    if _as_path(name_or_path) is not None or (options.places.models / f"{name_or_path}.gguf").is_file():
+        return True
+    return find_local(options.places, options.catalog.find(name_or_path)) is not None
+
+
 def ensure_model(name_or_path: str | Path | None, options: ModelOptions) -> LocalFiles:
     """Verified files for a catalogue name, a GGUF's path, or (None) the best model that fits this machine.
 

@@ -33,3 +33,10 @@ def test_every_line_of_the_likeliest_suspect_is_tried_before_anything_is_drawn()
     attempts = list(islice(direct_attempts(1, lines=4), 7))
     assert [each.line for each in attempts if each.shape is Shape.LINE] == [0, 1, 2, 3]
     assert not any(each.temperature for each in attempts)
+
+
+def test_more_code_is_read_only_when_what_was_likeliest_did_not_help() -> None:
+    attempts = list(islice(direct_attempts(3, lines=2), 40))
+    first_wide = next(at for at, each in enumerate(attempts) if each.wide)
+    assert not any(each.temperature for each in attempts[:first_wide])
+    assert all(each.wide or each.feedback for each in attempts[first_wide:])

@@ -70,3 +70,18 @@ def test_of_a_long_comparison_the_beginning_is_kept() -> None:
     shown = what_happened(text)
     assert "one != two" in shown
     assert len(shown.splitlines()) < 20
+
+
+def test_addresses_that_change_from_run_to_run_are_left_out() -> None:
+    assert "0x7f" not in what_happened("E   where <function check at 0x7f3a5c21b8a0> = f")
+    assert "0xff00" in what_happened("E   assert 0xff00 == 3"), "a short number may be what the test is about"
+
+
+def test_a_second_failure_is_only_counted_where_it_would_crowd_out_the_code(tmp_path: Path) -> None:
+    _, sources = evidence(tmp_path)
+    second = OUTPUT.replace("2000 != 1800", "'100.00' != '90.00'").replace("test_ten_pieces", "test_a_receipt")
+    two = gather(read_test_run("pytest -q", 1, OUTPUT.split("====== short")[0] + second, 0.1), sources)
+    assert "(1 more failing test.)" in brief(two, sources, words, 60).failures
+    roomy = brief(two, sources, words, 4000).failures
+    assert "2000 != 1800" in roomy
+    assert "'100.00' != '90.00'" in roomy

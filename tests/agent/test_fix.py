@@ -259,3 +259,15 @@ def test_the_demo_repository_is_in_git_and_red(tmp_path: Path) -> None:
     log = subprocess.run(["git", "log", "--oneline"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert len(log.stdout.splitlines()) == 1
     assert subprocess.run(demo_test_command(), cwd=tmp_path, shell=True, capture_output=True, check=False).returncode
+
+
+def test_the_first_prompt_is_small_and_later_ones_show_more_suspects(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def wrong(conversation: object) -> Scripted:
+        asked.append(str(conversation.entries[-1].text))  # type: ignore[attr-defined]
+        return Scripted("I do not know.")
+
+    Repair(tmp_path).run([wrong] * 12)
+    assert "orders/money.py:" not in asked[0]
+    assert "orders/money.py:" in asked[-1]

@@ -14,7 +14,7 @@ import pytest
 
 from agent.errors import DownloadError, ModelError, TooBigForMemory, UnknownModel
 from agent.models.catalog import Catalog
-from agent.models.fetch import ModelOptions, ensure_model, pull
+from agent.models.fetch import ModelOptions, ensure_model, is_here, pull
 from agent.models.places import Places
 from agent.models.progress import Progress
 from agent.models.verify import read_stamp
@@ -113,6 +113,19 @@ def test_a_model_that_is_here_is_used_before_a_better_one_is_fetched(machine: Ma
     assert ensure_model(None, machine.options()).target == path
     assert machine.hub.requests == []
     assert read_stamp(path) is not None
+
+
+def test_whether_a_model_is_here_is_known_without_asking_the_hub(machine: Machine) -> None:
+    assert not is_here(None, machine.options())
+    assert not is_here("small", machine.options())
+    path = machine.put_small()
+    assert is_here(None, machine.options())
+    assert is_here("small", machine.options())
+    assert is_here(str(path), machine.options())
+    assert not is_here("large", machine.options())
+    with pytest.raises(UnknownModel):
+        is_here("unheard-of", machine.options())
+    assert machine.hub.requests == []
 
 
 def test_somebody_who_is_there_is_asked_and_may_refuse(machine: Machine) -> None:
