@@ -29,7 +29,8 @@ class Approvals:
     """Mode, rules and open questions of one session.
 
     ``interactive`` False turns every question into a refusal that tells the model why. ``remember_always`` is called
-    with a command rule that the user wants kept beyond the session.
+    with a command rule that the user wants kept beyond the session. ``unconfined`` is why commands cannot be confined:
+    then each of them is a question.
     """
 
     def __init__(
@@ -39,16 +40,20 @@ class Approvals:
         *,
         interactive: bool,
         remember_always: Callable[[str], None] | None = None,
+        unconfined: str = "",
     ) -> None:
         self.mode = mode
         self.rules = rules
         self.interactive = interactive
         self._remember_always = remember_always
+        self._unconfined = unconfined
         self._open: dict[str, asyncio.Future[tuple[Decision, str]]] = {}
 
     def rule(self, call: ToolCall, effect: Effect) -> Ruling:
         """The ruling on a call, with questions turned into refusals where nobody can answer."""
         ruling = decide(self.mode, effect, call, self.rules)
+        if effect is Effect.EXECUTE and self._unconfined and ruling.verdict is Verdict.ALLOW:
+            ruling = Ruling(Verdict.ASK, self._unconfined)
         if ruling.verdict is Verdict.ASK and not self.interactive:
             return Ruling(Verdict.DENY, f"{ruling.reason}, and nobody is here to approve it")
         return ruling

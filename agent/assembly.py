@@ -17,6 +17,7 @@ from typing import TypeVar
 from agent.approvals import Approvals
 from agent.command_environment import command_environment
 from agent.compaction import Compactor, Opening
+from agent.confinement import Commands, open_commands
 from agent.context import preface, system_prompt
 from agent.errors import StoreError, TooBigForMemory
 from agent.journal import Journal
@@ -72,7 +73,7 @@ class Wish:
     ``resume`` is the id of a stored session. ``interactive``: someone answers approvals. ``mode`` and ``rules``
     replace the setup's. ``system`` replaces the system prompt; ``show_tools`` and ``preface`` False leave tools, and
     instructions and environment, out of what the model reads (``run_tool`` works all the same). ``keep`` False stores
-    neither session nor journal.
+    neither session nor journal. ``commands`` runs the session's commands and stays open; by default it gets its own.
     """
 
     resume: str | None = None
@@ -83,6 +84,7 @@ class Wish:
     show_tools: bool = True
     preface: bool = True
     keep: bool = True
+    commands: Commands | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ class _Assembly:
         self._wish = wish
         self._notices = list(setup.notices)
         self._store = self._kept(lambda: SessionStore(setup.state)) if wish.keep else None
+        self._commands = wish.commands or open_commands(setup.config.sandbox, setup.root)
 
     def session(self) -> Opened:
         setup, wish = self._setup, self._wish
@@ -188,7 +191,7 @@ class _Assembly:
         journal = self._journal(session_id, workspace)
         approvals = self._approvals()
         tools = tools_for(self._model.info.small)
-        surroundings = Surroundings(workspace, journal, command_environment(os.environ))
+        surroundings = Surroundings(workspace, journal, command_environment(os.environ), self._commands.runner)
         toolset = Toolset(tools, approvals, surroundings, shown=wish.show_tools)
         opening = Opening(wish.system or system_prompt(), self._preface())
         transcript = self._transcript(opening, toolset, log, stored)
@@ -247,6 +250,7 @@ class _Assembly:
             wish.rules or setup.rules,
             interactive=wish.interactive,
             remember_always=lambda rule: remembered.allow(setup.root, rule),
+            unconfined=self._commands.unconfined,
         )
 
     def _preface(self) -> str:
@@ -280,6 +284,8 @@ class _Assembly:
 
     async def _close(self, tools: tuple[Tool, ...]) -> None:
         await close_tools(tools)
+        if self._wish.commands is None:
+            self._commands.close()
         self._close_store()
 
 

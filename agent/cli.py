@@ -88,6 +88,9 @@ def _add_common_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--offline", action="store_true", help="open no socket")
     group.add_argument("--trust", action="store_true", help="let this repository's own settings count, from now on")
     group.add_argument("--bare", action="store_true", help="no AGENTS.md, no settings of the repository")
+    group.add_argument(
+        "--no-sandbox", dest="sandbox", action="store_const", const="off", help="run commands with all your rights"
+    )
     group.add_argument("--in-process", action="store_true", help="run the model in this process (as always, so far)")
 
 
@@ -97,6 +100,7 @@ def _add_fix(add: AddCommand) -> None:
     fix.add_argument("--test", required=True, metavar="COMMAND", help='the judge, such as "pytest -q"')
     fix.add_argument("--test-timeout", type=float, default=600.0, metavar="S", help="for one run of the tests")
     fix.add_argument("--allow-test-edits", action="store_true", help="tests may be changed too")
+    fix.add_argument("--network", action="store_true", help="the test command may use the network")
     fix.add_argument("--dry-run", action="store_true", help="show the diff and leave the files as they are")
     fix.add_argument("--attempts", type=int, metavar="N", help="give up after so many")
     fix.add_argument("--keep", action="store_true", help="leave the files of a failed attempt as they are")

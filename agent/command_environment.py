@@ -20,13 +20,29 @@ _GIT_SAFETY = {
 _PASSED_ON = frozenset(
     {
         "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH",
+        "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_DATA_DIRS", "XDG_CONFIG_DIRS",
         "CONDA_PREFIX", "GOPATH", "GOROOT", "CARGO_HOME", "RUSTUP_HOME", "JAVA_HOME", "NVM_DIR", "NODE_PATH",
         "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "PKG_CONFIG_PATH", "LD_LIBRARY_PATH", "CI",
     }
 )  # fmt: skip
 
+# Only where a command may use the network; proxies and package indexes can have passwords in their addresses.
+_FOR_THE_NETWORK = frozenset(
+    {
+        "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS",
+        "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "UV_INDEX_URL", "UV_DEFAULT_INDEX", "NPM_CONFIG_REGISTRY", "GOPROXY",
+        "GOSUMDB", "GONOSUMDB", "CARGO_HTTP_CAINFO",
+    }
+)  # fmt: skip
+
+
+def network_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What commands get besides, when they may use the network."""
+    return {key: value for key, value in environment.items() if key.upper() in _FOR_THE_NETWORK}
+
 
 def command_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What started commands get of our environment; no tokens and keys."""
-    kept = {key: value for key, value in environment.items() if key in _PASSED_ON or key.startswith(("LC_", "XDG_"))}
+    kept = {key: value for key, value in environment.items() if key in _PASSED_ON or key.startswith("LC_")}
     return {**kept, **_GIT_SAFETY, "TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "GIT_PAGER": "cat"}

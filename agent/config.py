@@ -19,13 +19,16 @@ from agent.errors import ConfigError
 PREFIX = "GEMMA_AGENT_"
 PROJECT_FILE = ".agent/config.toml"
 PROJECT_LOCAL_FILE = ".agent/config.local.toml"
-_LISTS = frozenset({"allow", "deny"})
+# Settings that open something up: a repository's files cannot, however far it is trusted.
+_USERS_OWN = ("sandbox", "network")
+_LISTS = frozenset({"allow", "deny", "network"})
 
 
 class Config(BaseModel):
     """Every setting with its default. Sizes are tokens, times seconds; None is "as the model or the machine wants".
 
-    ``allow`` and ``deny`` are command beginnings (``agent.permissions.Rules``).
+    ``allow``, ``deny`` and ``network`` are command beginnings (``agent.permissions.Rules``); ``sandbox`` is how
+    commands are confined.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -42,6 +45,8 @@ class Config(BaseModel):
     offline: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+    sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,14 @@ def flag_source(flags: Mapping[str, object]) -> Source:
 def user_sources(user_file: Path, project: Path | None) -> list[Source]:
     """The files: the user's, then the project's two when ``project`` (its root) is given, that is: trusted."""
     names = () if project is None else (project / PROJECT_FILE, project / PROJECT_LOCAL_FILE)
-    return [file_source(path) for path in (user_file, *names)]
+    return [file_source(user_file), *(_project_source(path) for path in names)]
+
+
+def _project_source(path: Path) -> Source:
+    source = file_source(path)
+    if own := next((key for key in _USERS_OWN if key in source.values), None):
+        raise ConfigError(f"{path}: {own} can only be set in your own settings, not in a repository's; remove it there.")
+    return source
 
 
 def _explain(source: Source, error: ValidationError) -> str:

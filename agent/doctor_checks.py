@@ -5,7 +5,6 @@ They change nothing and print nothing; none raises for what it finds.
 
 from __future__ import annotations
 
-import ctypes
 import locale
 import os
 import platform
@@ -13,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +28,8 @@ from agent.paths import config_file, state_dir
 from inference.hardware import physical_cores
 from inference.memory import MINIMUM_CONTEXT, available_bytes
 from tools.files import ripgrep
+from tools.sandbox.policy import Tier
+from tools.sandbox.probe import find_tier
 
 PROGRAM_SECONDS = 5.0
 ROOM_FOR_A_MODEL = 3_000_000_000  # bytes: the smaller Gemma 4 files, or the wheels and the file of a Qwen model
@@ -140,12 +140,19 @@ def programs() -> list[Finding]:
 
 
 def sandbox() -> Finding:
-    """Which means to confine commands this system offers; only probed."""
-    ways = [name for name, works in (("bubblewrap", _bubblewrap), ("Landlock", _landlock)) if works()]
-    if ways:
-        return Finding("sandbox", Status.GOOD, f"{' and '.join(ways)} available")
-    advice = "install bubblewrap (Linux): commands that run unasked are then kept inside the repository"
-    return Finding("sandbox", Status.LIMITED, "neither bubblewrap nor Landlock works here", advice)
+    """How commands are confined here, found out by confining one."""
+    found = find_tier()
+    if found.tier is Tier.NONE:
+        advice = f"{found.remedy}; until then every command is a question, and agent fix needs --no-sandbox"
+        return Finding("sandbox", Status.LIMITED, f"none: {found.shortfall}", advice)
+    text = {
+        Tier.BUBBLEWRAP: f"bubblewrap ({found.program}): commands write in the workspace only, without a network",
+        Tier.LANDLOCK: "Landlock and seccomp: commands write in the workspace only; what they do to .git is put back",
+        Tier.SEATBELT: "Seatbelt, with a profile that was never tested",
+    }[found.tier]
+    if found.tier is Tier.BUBBLEWRAP:
+        return Finding("sandbox", Status.GOOD, text)
+    return Finding("sandbox", Status.LIMITED, f"{text}; {found.shortfall}", f"{found.remedy}: a stricter sandbox")
 
 
 def terminal() -> Finding:
@@ -233,27 +240,3 @@ def _unused_extensions(used: list[str]) -> list[str]:
         return []
     names = {"avx2": "AVX2", "avx512f": "AVX512", "fma": "FMA"}
     return [name for flag, name in names.items() if flag in flags and name not in used]
-
-
-def _bubblewrap() -> bool:
-    """Whether bwrap is here and may make its namespaces: many containers forbid that."""
-    program = shutil.which("bwrap")
-    if program is None:
-        return False
-    command = [program, "--ro-bind", "/", "/", "--unshare-net", "--die-with-parent", "true"]
-    try:
-        return subprocess.run(command, capture_output=True, timeout=PROGRAM_SECONDS, check=False).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        return False
-
-
-def _landlock() -> bool:
-    """Asks the kernel for its Landlock version (landlock_create_ruleset(2) with the VERSION flag)."""
-    if platform.system() != "Linux":
-        return False
-    create_ruleset = 444  # the same number on every architecture
-    try:
-        syscall: Callable[..., int] = ctypes.CDLL(None, use_errno=True).syscall
-        return syscall(ctypes.c_long(create_ruleset), None, ctypes.c_size_t(0), ctypes.c_uint32(1)) > 0
-    except (OSError, AttributeError):
-        return False

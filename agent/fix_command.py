@@ -10,11 +10,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from agent.assembly import WANTED_CONTEXT, Talk, Wish, command_environment, open_model, open_session
+from agent.confinement import Commands, open_commands
 from agent.diffs import file_changed
 from agent.errors import UsageError
 from agent.events import AgentEvent, Notice
@@ -31,6 +32,7 @@ from agent.talk import make_talk
 from agent.test_command import TestCommand
 from agent.test_paths import TEST_PATTERNS, is_test_path
 from prompts import load
+from tools.commands import Access
 from tools.git import find_root
 
 DEFAULT_SECONDS = 900.0
@@ -44,6 +46,7 @@ class _Opened:
     loading: asyncio.Task[Model] | None = None
     model: Model | None = None
     session: Session | None = None
+    commands: Commands | None = None
 
     async def close(self) -> None:
         if self.loading is not None and self.model is None:
@@ -55,6 +58,8 @@ class _Opened:
             await self.session.close()
         elif self.model is not None:
             await self.model.close()
+        if self.commands is not None:
+            self.commands.close()
 
 
 class FixCommand:
@@ -85,12 +90,21 @@ class FixCommand:
             keep=self._args.keep,
             dry_run=self._args.dry_run,
         )
-        tests = TestCommand(command, setup.cwd, command_environment(os.environ), self._args.test_timeout)
+        tests = self._tests(command)
         job = FixJob(options, self._sources, tests.run, lambda enough: self._open(enough, emit), emit)
         try:
             return await job.run()
         finally:
             await self._opened.close()
+
+    def _tests(self, command: str) -> TestCommand:
+        """The judge; it runs code that the model has changed, so it is confined like every other command."""
+        self._opened.commands = commands = open_commands(self._setup.config.sandbox, self._setup.root)
+        if commands.unconfined:
+            raise UsageError(f"The tests cannot be run: {commands.unconfined}")
+        access = Access(network=self._args.network)
+        environment = command_environment(os.environ)
+        return TestCommand(command, self._setup.cwd, environment, self._args.test_timeout, commands.runner, access)
 
     def _sources(self) -> Sources:
         return Sources(self._setup.root, is_test_path)
@@ -99,9 +113,9 @@ class FixCommand:
         model = await (self._opened.loading or open_model(self._setup, self._talk))
         self._opened.model = model
         direct = enough and model.info.small
-        wish = Wish(mode=Mode.ACCEPT_EDITS, rules=self._rules())
+        wish = Wish(mode=Mode.ACCEPT_EDITS, rules=self._rules(), commands=self._opened.commands)
         if direct:
-            wish = Wish(mode=wish.mode, rules=wish.rules, system=load("fix/system"), show_tools=False, preface=False)
+            wish = replace(wish, system=load("fix/system"), show_tools=False, preface=False)
         opened = open_session(self._setup, model, wish)
         self._opened.session = opened.session
         emit(opened.session.started())

@@ -46,12 +46,13 @@ class Verdict(StrEnum):
 class Ruling:
     """A verdict with its reason in one sentence; for ASK, ``remember`` is the command rule that a "yes, always" adds.
 
-    ``remember`` is None where no rule could ever cover the call.
+    ``remember`` is None where no rule could ever cover the call. ``reads_only``: allowed because it changes nothing.
     """
 
     verdict: Verdict
     reason: str = ""
     remember: str | None = None
+    reads_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,13 @@ class Rules:
 
     ``allow`` and ``deny`` are command beginnings, compared word by word (``git push`` covers ``git push origin`` and
     not ``git pushx``); one that starts with ``=`` covers the very same command only. ``writes`` lets edits run.
-    ``protected`` files are never written, whatever the mode.
+    ``network`` are beginnings of commands that may use the network. ``protected`` files are never written, whatever the
+    mode.
     """
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
     writes: bool = False
     protected: tuple[Protected, ...] = ()
 
@@ -94,7 +97,10 @@ def decide(mode: Mode, effect: Effect, call: ToolCall, rules: Rules) -> Ruling:
         return Ruling(Verdict.ALLOW)
     if effect is Effect.WRITE:
         return _decide_write(mode, rules)
-    return _decide_command(mode, str(call.arguments.get("command", "")), rules)
+    ruling = _decide_command(mode, str(call.arguments.get("command", "")), rules)
+    if call.arguments.get("network") and ruling.verdict is not Verdict.DENY:
+        return _decide_network(ruling, str(call.arguments.get("command", "")), rules)
+    return ruling
 
 
 def _decide_write(mode: Mode, rules: Rules) -> Ruling:
@@ -110,7 +116,7 @@ def _decide_command(mode: Mode, command: str, rules: Rules) -> Ruling:
     if denied := next((rule for rule in rules.deny if _any_starts_with(assessment, rule)), None):
         return Ruling(Verdict.DENY, f"the rules forbid commands that begin with `{denied}`")
     if assessment.risk is Risk.READ_ONLY:
-        return Ruling(Verdict.ALLOW)
+        return Ruling(Verdict.ALLOW, reads_only=True)
     if mode is Mode.PLAN:
         return Ruling(Verdict.DENY, f"plan mode runs read-only commands only, and {assessment.reason}")
     if assessment.risk is Risk.CATASTROPHIC:
@@ -121,6 +127,14 @@ def _decide_command(mode: Mode, command: str, rules: Rules) -> Ruling:
         return Ruling(Verdict.ALLOW)
     remember = assessment.remember if assessment.risk is Risk.UNKNOWN else None
     return Ruling(Verdict.ASK, assessment.reason, remember)
+
+
+def _decide_network(ruling: Ruling, command: str, rules: Rules) -> Ruling:
+    """Whatever the mode, a connection is asked about: what was read can leave by it."""
+    if _all_covered(assess(command), rules.network):
+        return ruling
+    reason = "it wants to use the network" + (f", and {ruling.reason}" if ruling.reason else "")
+    return Ruling(Verdict.ASK, reason)
 
 
 def _any_starts_with(assessment: Assessment, rule: str) -> bool:

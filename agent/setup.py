@@ -25,7 +25,7 @@ from agent.paths import config_file, state_dir
 from agent.permissions import Rules
 from agent.remembered import Remembered
 
-_FLAGS = ("model", "mode", "context", "max_turns", "max_tokens", "max_seconds", "seed", "offline")
+_FLAGS = ("model", "mode", "context", "max_turns", "max_tokens", "max_seconds", "seed", "offline", "sandbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Setup:
     def rules(self) -> Rules:
         """What the user settled: in the configuration, and with "always" in this repository."""
         kept = Remembered(self.state).allowed(self.root)
-        return Rules(allow=(*self.config.allow, *kept), deny=self.config.deny)
+        return Rules(allow=(*self.config.allow, *kept), deny=self.config.deny, network=self.config.network)
 
 
 def read_setup(args: Namespace, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Setup:

@@ -27,8 +27,9 @@ from agent.events import (
     ToolStarted,
 )
 from agent.messages import ToolCall, ToolResultMessage, ToolSpec
-from agent.permissions import Verdict
+from agent.permissions import Mode, Verdict
 from tools.base import ChangeRecorder, Effect, Tool, ToolContext, ToolError, ToolOutput
+from tools.commands import CommandRunner, Unconfined
 from tools.schema import json_schema
 from tools.workspace import Workspace
 
@@ -39,11 +40,12 @@ Emit = Callable[[AgentEvent], None]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What tools work in: the folder, who remembers before-images, and the environment of started commands."""
+    """What tools work in: the folder, who remembers before-images, the environment of commands and who runs them."""
 
     workspace: Workspace
     recorder: ChangeRecorder
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    commands: CommandRunner = field(default_factory=Unconfined)
 
 
 class Toolset:
@@ -109,6 +111,7 @@ class Toolset:
             emit=lambda text: emit(ToolOutputStreamed(call.id, text)),
             cancelled=cancelled,
             environment=dict(self._surroundings.environment),
+            commands=self._surroundings.commands,
         )
         await self._permit(tool, call, (arguments, context), emit)
         emit(ToolStarted(call, tool.summary(arguments)))
@@ -127,7 +130,9 @@ class Toolset:
 
     async def _permit(self, tool: Tool, call: ToolCall, prepared: tuple[BaseModel, ToolContext], emit: Emit) -> None:
         """Raises ToolError with the reason when the call may not run."""
-        ruling = self._approvals.rule(self._with_real_path(call, tool.effect), tool.effect)
+        arguments, context = prepared
+        ruling = self._approvals.rule(self._as_understood(call, tool.effect, arguments), tool.effect)
+        context.writes = not ruling.reads_only and self._approvals.mode is not Mode.PLAN
         refusal: str | None = None
         if ruling.verdict is Verdict.DENY:
             refusal = f"Not allowed: {ruling.reason}."
@@ -137,8 +142,10 @@ class Toolset:
         if refusal is not None:
             raise ToolError(refusal)
 
-    def _with_real_path(self, call: ToolCall, effect: Effect) -> ToolCall:
-        """The call with its path as the rules know it: relative to the workspace, links resolved."""
+    def _as_understood(self, call: ToolCall, effect: Effect, arguments: BaseModel) -> ToolCall:
+        """The call as the rules judge it: a command as the tool will run it, a path with its links resolved."""
+        if effect is Effect.EXECUTE:
+            return replace(call, arguments={**call.arguments, **arguments.model_dump()})
         path = call.arguments.get("path")
         if effect is not Effect.WRITE or not isinstance(path, str):
             return call

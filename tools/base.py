@@ -14,6 +14,8 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
+from tools.changes import FileChange as FileChange
+from tools.commands import CommandRunner, Unconfined
 from tools.errors import ToolError as ToolError
 from tools.workspace import Workspace
 
@@ -25,15 +27,6 @@ class Effect(StrEnum):
     READ = "read"
     WRITE = "write"  # changes files in the workspace
     EXECUTE = "execute"  # runs a command
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """A file as it was and as it is; None where it did not or does not exist. ``path`` is relative to the workspace."""
-
-    path: str
-    before: bytes | None
-    after: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +52,8 @@ class ToolContext:
     """What a running tool may use.
 
     ``emit`` takes pieces of live output. ``cancelled`` is asked now and then; a true answer ends the work soon.
-    ``environment`` is the complete environment of started commands.
+    ``environment`` is the complete environment of started commands, ``commands`` runs them; ``writes`` False keeps them
+    from changing the workspace (plan mode, and commands that ran unasked because they only read).
     """
 
     workspace: Workspace
@@ -67,6 +61,8 @@ class ToolContext:
     emit: Callable[[str], None]
     cancelled: Callable[[], bool]
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    commands: CommandRunner = field(default_factory=Unconfined)
+    writes: bool = True
 
 
 class Tool(Protocol):

@@ -10,13 +10,15 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 import prompts
 from tools.arguments import Arguments
 from tools.base import Effect, ToolContext, ToolOutput
+from tools.commands import Access, Outcome
 from tools.jobs import Job, Jobs
-from tools.process import Completed, End, run_command, shell_line
+from tools.process import Completed, End, shell_line
 from tools.truncate import head_and_tail
 
 DEFAULT_TIMEOUT_S = 120.0
 MAX_TIMEOUT_S = 1_800.0
 MAX_CHARACTERS = 12_000
+_NAMES_SHOWN = 8
 _FIRST_LOOK_S = 0.5  # a job that fails at once is told at once
 
 
@@ -27,6 +29,7 @@ class BashArguments(Arguments):
     model_config = ConfigDict(json_schema_extra={"required": ["command"]})
     command: str = ""
     timeout: float = Field(default=DEFAULT_TIMEOUT_S, description="Seconds", allow_inf_nan=False)
+    network: bool = False
     background: bool = Field(default=False, validation_alias=AliasChoices("background", "run_in_background"))
     job: str = ""
     kill: bool = False
@@ -74,38 +77,57 @@ class BashTool:
         if arguments.job.strip():
             return await self._look(self._jobs.find(arguments.job), arguments.kill)
         line = shell_line(arguments.command, context.workspace.root, context.environment)
+        access = Access(writes=context.writes, network=arguments.network)
         if arguments.background:
-            job = await self._jobs.start(arguments.command, line)
-            await job.command.wait(_FIRST_LOOK_S)
+            job = await self._jobs.start(arguments.command, lambda: context.commands.start(line, access))
+            await job.running.command.wait(_FIRST_LOOK_S)
             return await self._look(job, kill=False)
         timeout_s = min(MAX_TIMEOUT_S, arguments.timeout if arguments.timeout > 0 else DEFAULT_TIMEOUT_S)
-        done = await run_command(line, timeout_s, context.emit, context.cancelled)
-        return _told(done, timeout_s)
+        running = await context.commands.start(line, access, context.emit)
+        outcome = await running.finish(timeout_s, context.cancelled)
+        for change in outcome.changes:
+            with context.recorder.change(context.workspace.root / change.path, change.before, change.after):
+                pass  # it has happened
+        return _told(outcome, timeout_s)
 
     async def close(self) -> None:
         """End all background jobs."""
         await self._jobs.close()
 
     async def _look(self, job: Job, kill: bool) -> ToolOutput:
-        if kill:
-            await job.command.kill()
-        elif not job.command.running:
-            await job.command.kill()  # collects the last output
-        state = "is running" if job.command.running else f"ended with exit code {job.command.code}"
-        output = _bounded(job.command.output())
-        return ToolOutput(f"{output}\n(job {job.id} {'was stopped' if kill else state})")
+        command = job.running.command
+        notices: tuple[str, ...] = ()
+        if kill or not command.running:
+            notices = await job.running.end()  # collects the last output, too
+        state = "is running" if command.running else f"ended with exit code {command.code}"
+        output = _bounded(command.output())
+        said = "".join(f"\n({notice})" for notice in notices)
+        return ToolOutput(f"{output}\n(job {job.id} {'was stopped' if kill else state}){said}")
 
 
-def _told(done: Completed, timeout_s: float) -> ToolOutput:
-    output = _bounded(done.output)
+def _told(outcome: Outcome, timeout_s: float) -> ToolOutput:
+    done = outcome.completed
+    text = f"{_bounded(done.output)}\n({_ending(done, timeout_s)})" + "".join(f"\n({each})" for each in outcome.notices)
+    if outcome.lost:
+        text += f"\n(undo will not restore {_names(outcome.lost)})"
+    is_error = done.end is not End.EXITED or done.code != 0
+    return ToolOutput(text, is_error=is_error, changes=outcome.changes)
+
+
+def _ending(done: Completed, timeout_s: float) -> str:
     if done.end is End.EXITED:
-        return ToolOutput(f"{output}\n(exit code {done.code})", is_error=done.code != 0)
-    why = {
+        return f"exit code {done.code}"
+    return {
         End.TIMED_OUT: f"stopped after {timeout_s:g} s; give a larger timeout, or run it in the background",
         End.CANCELLED: "stopped by the user",
         End.FLOODED: "stopped because it wrote too much; redirect its output to a file",
+        End.OVERRUN: f"stopped because {done.overrun}",
     }[done.end]
-    return ToolOutput(f"{output}\n({why})", is_error=True)
+
+
+def _names(paths: tuple[str, ...]) -> str:
+    shown = ", ".join(paths[:_NAMES_SHOWN])
+    return shown if len(paths) <= _NAMES_SHOWN else f"{shown} and {len(paths) - _NAMES_SHOWN} more"
 
 
 def _bounded(output: str) -> str:

@@ -5,10 +5,11 @@ They end with ``close`` or with the program, whichever comes first.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tools.commands import RunningCommand
 from tools.errors import ToolError
-from tools.process import Command, CommandLine
 
 MAX_RUNNING = 8
 
@@ -19,7 +20,7 @@ class Job:
 
     id: str
     line: str
-    command: Command
+    running: RunningCommand
 
 
 class Jobs:
@@ -28,11 +29,11 @@ class Jobs:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
 
-    async def start(self, line: str, command_line: CommandLine) -> Job:
-        """Start a job; raises ToolError when too many are running."""
-        if sum(job.command.running for job in self._jobs.values()) >= MAX_RUNNING:
+    async def start(self, line: str, start: Callable[[], Awaitable[RunningCommand]]) -> Job:
+        """Start a job with ``start``; raises ToolError when too many are running."""
+        if sum(job.running.command.running for job in self._jobs.values()) >= MAX_RUNNING:
             raise ToolError(f"{MAX_RUNNING} background jobs are running; stop one with kill first.")
-        job = Job(str(len(self._jobs) + 1), line, await Command.start(command_line))
+        job = Job(str(len(self._jobs) + 1), line, await start())
         self._jobs[job.id] = job
         return job
 
@@ -47,4 +48,4 @@ class Jobs:
     async def close(self) -> None:
         """End all jobs."""
         for job in self._jobs.values():
-            await job.command.kill()
+            await job.running.end()

@@ -1,77 +1,145 @@
 """Runs one command and takes every descendant of it down when it ends or when the agent dies; a script of its own.
 
-It reads nothing from its standard input but its end: the agent holds the other side of that pipe, so a kill -9 of the
-agent ends it too. It imports nothing of ours, to start in a few milliseconds.
+It reads nothing from its standard input but its end: the agent holds the other side of that socket, so a kill -9 of the
+agent ends it too. It imports nothing of ours and is compiled by the agent, to start in a few milliseconds. Where the
+agent says so, the command is confined by Landlock and seccomp.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import select
 import signal
 import sys
 import time
+from typing import Any
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_CHILD_SUBREAPER = 36
+# linux/prctl.h, linux/seccomp.h, linux/capability.h
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_CAPBSET_DROP = 1, 22, 24
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 36, 38, 47
+_SECCOMP_MODE_FILTER, _PR_CAP_AMBIENT_CLEAR_ALL, _CAPABILITY_VERSION = 2, 4, 0x20080522
+_RESTRICT_SELF = 446  # landlock_restrict_self, the same number on every architecture
 _GIVE_UP_S = 2.0
 _NOT_STARTED = 127
 
 
-def main(command: list[str]) -> int:
-    """Run ``command`` with empty input; returns its exit code, 128 + signal number when a signal ended it."""
-    _become_subreaper()
+def main(spec: dict[str, Any]) -> int:
+    """Run ``spec``'s command with empty input; returns its exit code, 128 + signal number when a signal ended it.
+
+    ``spec`` is made by ``tools.process.launcher``: command, folder, environment, and confinement or None.
+    """
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans among the descendants become our children instead of init's
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    child = _start(command)
+    child = _start(spec)
     while True:
         status = _reap(child)
         if status is not None:
             left = _end_descendants(child)
             if left:
-                message = f"\n({left} background process(es) were stopped with the command)\n"
-                with contextlib.suppress(OSError):
-                    os.write(2, message.encode())
+                _tell(f"\n({left} background process(es) were stopped with the command)\n")
             return status
         ready, _, _ = select.select([0, reader], [], [])
         if reader in ready:
             os.read(reader, 4096)
-        if 0 in ready and not os.read(0, 4096):
+        if 0 in ready and not _still_wanted():
             _end_descendants(child)
             return 128 + signal.SIGKILL
 
 
-def _become_subreaper() -> None:
-    """Orphans among the descendants become our children instead of init's."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+def _still_wanted() -> bool:
+    try:
+        return bool(os.read(0, 4096))
+    except OSError:  # the agent was killed and its socket reset
+        return False
 
 
-def _prctl(option: int, value: int) -> None:
-    """A setting of this process; nothing happens where there is no such call (only Linux has it)."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+def _tell(text: str) -> None:
+    try:
+        os.write(2, text.encode("utf-8", "replace"))
+    except OSError:  # nobody reads it
+        return
 
 
-def _start(command: list[str]) -> int:
+def _start(spec: dict[str, Any]) -> int:
     child = os.fork()
     if child:
         return child
     try:
         os.setsid()
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in case the command kills us; this thread lives as long as we do
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them; commands must not inherit that
             signal.signal(getattr(signal, name), signal.SIG_DFL)
-        os.execvp(command[0], command)  # noqa: S606 - the argument list is run as it is, without a shell
+        os.chdir(spec["folder"])
+        started = os.dup(0)
+        os.set_inheritable(started, False)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        if spec["confinement"] is not None:
+            _confine(spec["confinement"])
+        os.write(started, b".")
+        command: list[str] = spec["command"]
+        os.execvpe(command[0], command, spec["environment"])  # noqa: S606 - run as it is, without a shell
     except OSError as error:
-        os.write(2, f"{command[0]}: {error.strerror}\n".encode())
+        _tell(f"{error.filename or spec['command'][0]}: {error.strerror}\n")
     finally:
         os._exit(_NOT_STARTED)
+
+
+def _confine(confinement: dict[str, Any]) -> None:
+    """Give up rights for good, from the widest to the one that forbids giving up more; raises OSError."""
+    _limit(confinement["processes"])
+    _drop_capabilities()
+    library = ctypes.CDLL(None, use_errno=True)
+    _check(library.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    _check(library.syscall(_RESTRICT_SELF, ctypes.c_int(confinement["ruleset"]), ctypes.c_uint32(0)))
+    os.close(confinement["ruleset"])
+    filters: bytes = confinement["seccomp"]
+    buffer = ctypes.create_string_buffer(filters, len(filters))
+
+    class Program(ctypes.Structure):  # struct sock_fprog of linux/filter.h
+        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+    program = Program(len(filters) // 8, ctypes.addressof(buffer))
+    _check(library.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
+
+
+def _limit(processes: int) -> None:
+    """No core dumps, no more than so many processes of this user; out of memory, this ends first."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    wanted = processes if most == resource.RLIM_INFINITY else min(processes, most)
+    resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - memory that runs out hits this first
+            file.write("1000")
+    except OSError:
+        return
+
+
+def _drop_capabilities() -> None:
+    """For good: what the command starts cannot regain them either."""
+    library = ctypes.CDLL(None, use_errno=True)
+    for capability in range(64):
+        library.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those who have none to drop
+    library.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION, 0)
+    _check(library.capset(header, (ctypes.c_uint32 * 6)()))
+
+
+def _check(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "the sandbox")
+
+
+def _prctl(option: int, value: int) -> None:
+    """A setting of this process; nothing happens where there is no such call (only Linux has it)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
 def _reap(child: int) -> int | None:
@@ -91,8 +159,7 @@ def _reap(child: int) -> int | None:
 
 def _end_descendants(child: int) -> int:
     """Kill all descendants; returns how many were alive at first."""
-    with contextlib.suppress(OSError):
-        os.killpg(child, signal.SIGKILL)
+    _kill(os.killpg, child)
     deadline = time.monotonic() + _GIVE_UP_S
     count = 0
     while time.monotonic() < deadline:
@@ -102,22 +169,33 @@ def _end_descendants(child: int) -> int:
         if not alive:
             break
         for pid in alive:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            _kill(os.kill, pid)
         time.sleep(0.002)
     return count
+
+
+def _kill(how: Any, pid: int) -> None:
+    try:
+        how(pid, signal.SIGKILL)
+    except OSError:  # it has ended
+        return
 
 
 def _descendants() -> list[int]:
     """Process ids of our children, theirs, and so on; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
-    with contextlib.suppress(OSError):
-        for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib would cost its import
-            if name.isdigit():
-                with contextlib.suppress(OSError, ValueError, IndexError):
-                    with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                        fields = file.read().rpartition(b")")[2].split()
-                    children.setdefault(int(fields[1]), []).append(int(name))
+    try:
+        names = os.listdir("/proc")  # noqa: PTH208 - pathlib would cost its import
+    except OSError:
+        names = []
+    for name in names:
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    fields = file.read().rpartition(b")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(name))
+            except (OSError, ValueError, IndexError):
+                continue
     found: list[int] = []
     pending = [os.getpid()]
     while pending:
@@ -125,7 +203,3 @@ def _descendants() -> list[int]:
         found += inner
         pending += inner
     return found
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

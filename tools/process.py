@@ -8,17 +8,23 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
+import functools
+import marshal
 import os
 import shutil
 import signal
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from tools.errors import ToolError
+from tools.limits import Limits, resources_below
 from tools.terminal_text import plain
 from tools.truncate import HeadTail
 
@@ -27,7 +33,7 @@ _EMIT_EVERY_S = 0.1
 _EMIT_BYTES = 4_000
 _POLL_S = 0.05
 _KILL_GRACE_S = 5.0
-_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LOOK_EVERY_S = 0.25
 
 
 class End(StrEnum):
@@ -37,18 +43,20 @@ class End(StrEnum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     FLOODED = "flooded"  # more output than MAX_OUTPUT_BYTES
+    OVERRUN = "overrun"  # more processes or memory than allowed
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
     """A finished command. ``code`` is its exit code (128 + n after signal n); ``output`` head and tail of both
-    streams as plain text.
+    streams as plain text; ``overrun`` says which limit ended it.
     """
 
     end: End
     code: int
     output: str
     seconds: float
+    overrun: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,46 +80,135 @@ def shell_line(command: str, folder: Path, environment: Mapping[str, str]) -> Co
     return CommandLine([shell, "-c", command], folder, environment)
 
 
-async def run_command(
-    line: CommandLine,
-    timeout_s: float,
-    emit: Callable[[str], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> Completed:
-    """Run a command to its end, its time limit or cancellation; afterwards none of its processes is alive.
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A program to start and how it is ended.
 
-    Raises ToolError when it cannot be started. A cancelled task kills the command before CancelledError goes on.
+    Its standard input is a socket to us on which it says "." once the command is about to run; it waits for an answer.
+    ``descriptors`` are inherited, and closed here once it has started. With ``asked_to_end`` it ends all it started
+    when the socket closes; otherwise the kernel does, when the program itself is killed.
     """
-    command = await Command.start(line, emit)
-    return await command.finish(timeout_s, cancelled)
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    descriptors: tuple[int, ...] = ()
+    asked_to_end: bool = True
+
+
+@functools.cache
+def _launcher() -> bytes:
+    """``tools/launcher.py``, compiled: read once, so that nobody can exchange it, and quicker than from source."""
+    source = Path(__file__).with_name("launcher.py").read_text(encoding="utf-8")
+    return marshal.dumps(compile(source, "launcher.py", "exec"))
+
+
+def launcher(line: CommandLine, confinement: Mapping[str, Any] | None, descriptors: tuple[int, ...] = ()) -> Launch:
+    """Run a command below the launcher, which ends its descendants with it.
+
+    ``confinement``: ``ruleset`` (a Landlock descriptor, among ``descriptors``), ``seccomp`` (filter bytes) and
+    ``processes`` (their limit); None for none.
+    """
+    spec = {
+        "command": list(line.argv),
+        "folder": str(line.folder),
+        "environment": dict(line.environment),
+        "confinement": None if confinement is None else dict(confinement),
+    }
+    number = _temporary_file(_launcher() + marshal.dumps(spec))
+    run = (
+        f"import marshal, os, sys; os.set_inheritable({number}, False); file = open({number}, 'rb'); space = {{}}; "
+        "exec(marshal.load(file), space); sys.exit(space['main'](marshal.load(file)))"
+    )
+    # Not the interpreter of a virtual environment: that may lie in the workspace, where commands can exchange it.
+    interpreter = os.path.realpath(sys.executable)
+    return Launch([interpreter, "-I", "-S", "-c", run], {"LC_ALL": "C.UTF-8"}, (number, *descriptors))
+
+
+def unconfined(line: CommandLine) -> Launch:
+    """Run a command with all rights of this program, and end its descendants with it."""
+    return launcher(line, None)
+
+
+def _temporary_file(content: bytes) -> int:
+    """A descriptor, at its beginning, of a file without a name."""
+    if sys.platform == "linux":
+        number = os.memfd_create("launch")
+    else:
+        with tempfile.TemporaryFile() as file:
+            number = os.dup(file.fileno())
+    os.write(number, content)
+    os.lseek(number, 0, os.SEEK_SET)
+    return number
+
+
+_Emit = Callable[[str], None]
 
 
 class Command:
     """One started command; owns its process and collects its output until ``kill`` or the end."""
 
-    def __init__(self, process: asyncio.subprocess.Process, emit: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, line: socket.socket, launch: Launch, emit: _Emit | None
+    ) -> None:
         self._process = process
+        self._line = line
+        self._launch = launch
         self._collected = HeadTail()
         self._live = _LiveOutput(emit) if emit else None
         self._started = time.monotonic()
+        self._overrun = ""
         self._reader = asyncio.create_task(self._read())
+        self._watch: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(cls, line: CommandLine, emit: Callable[[str], None] | None = None) -> Command:
-        """Start through the launcher, in a session of its own."""
+    async def start(
+        cls, launch: Launch, emit: Callable[[str], None] | None = None, limits: Limits | None = None
+    ) -> Command:
+        """Start it in a session of its own; from a thread that lives as long as the command shall.
+
+        Raises ToolError when it cannot be started, or what confines it cannot be set up.
+        """
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(_LAUNCHER), *line.argv,
-                cwd=line.folder,
-                env=dict(line.environment),
-                stdin=asyncio.subprocess.PIPE,
+                *launch.argv,
+                cwd="/",
+                env=dict(launch.environment),
+                stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
-            )  # fmt: skip
+                pass_fds=launch.descriptors,
+            )
         except (OSError, ValueError) as error:
+            ours.close()
             raise ToolError(f"The command could not be started ({error}); check it and try again.") from error
-        return cls(process, emit)
+        finally:
+            theirs.close()
+            for descriptor in launch.descriptors:
+                os.close(descriptor)
+        command = cls(process, ours, launch, emit)
+        try:
+            await command._begin()
+        except BaseException:
+            await asyncio.shield(command.kill())
+            raise
+        if limits is not None:
+            command._watch = asyncio.create_task(command._keep_within(limits))
+        return command
+
+    async def _begin(self) -> None:
+        """Wait until it says that it is there, and let it go on."""
+        loop = asyncio.get_running_loop()
+        said = b""
+        with contextlib.suppress(OSError):  # it has ended already
+            said = await loop.sock_recv(self._line, 1)
+            await loop.sock_sendall(self._line, b"go\n")
+        if said:
+            return
+        await self.kill()
+        raise ToolError(f"The command could not be started: {self.output().strip() or 'no reason was given'}.")
 
     @property
     def running(self) -> bool:
@@ -135,6 +232,8 @@ class Command:
             while not await self.wait(_POLL_S):
                 if cancelled is not None and cancelled():
                     end = End.CANCELLED
+                elif self._overrun:
+                    end = End.OVERRUN
                 elif time.monotonic() >= deadline:
                     end = End.TIMED_OUT
                 elif self._collected.total > MAX_OUTPUT_BYTES:
@@ -143,7 +242,11 @@ class Command:
                     break
         finally:
             await asyncio.shield(self.kill())
-        return Completed(end, self._process.returncode or 0, self.output(), time.monotonic() - self._started)
+        if self._overrun:
+            end = End.OVERRUN
+        code = self._process.returncode or 0
+        seconds = time.monotonic() - self._started
+        return Completed(end, code if code >= 0 else 128 - code, self.output(), seconds, self._overrun)
 
     async def wait(self, seconds: float) -> bool:
         """Whether it ended within ``seconds``."""
@@ -153,14 +256,32 @@ class Command:
 
     async def kill(self) -> None:
         """End it with all its descendants (nothing happens when it has ended) and collect the last output."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()  # the launcher ends everything below it
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._launch.asked_to_end:
+            self._line.close()  # the launcher ends everything below it
+        else:
+            self._signal()
         if not await self.wait(_KILL_GRACE_S):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._signal()
             await self._process.wait()
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
             await asyncio.wait_for(self._reader, 1.0)
+        self._line.close()
+
+    def _signal(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    async def _keep_within(self, limits: Limits) -> None:
+        """Kill it when it has too many processes or too much memory; looked at four times a second."""
+        while self.running:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            use = await asyncio.to_thread(resources_below, self._process.pid)
+            self._overrun = limits.exceeded_by(use)
+            if self._overrun:
+                self._signal()
+                return
 
     async def _read(self) -> None:
         stream = self._process.stdout

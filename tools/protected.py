@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-_READ_ONLY = frozenset({".git", ".agent"})
+READ_ONLY_NAMES = (".git", ".agent")
 _SECRET_FOLDERS = frozenset({".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".password-store"})
 _SECRET_NAMES = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx",
@@ -22,7 +22,7 @@ _NOT_SECRET = frozenset({"example", "sample", "template", "dist", "defaults", "t
 
 def is_read_only(parts: Iterable[str]) -> bool:
     """Whether a path with these components belongs to git or to our own configuration."""
-    return any(_key(part) in _READ_ONLY for part in parts)
+    return any(_key(part) in READ_ONLY_NAMES for part in parts)
 
 
 def is_secret(parts: Iterable[str]) -> bool:

@@ -1,0 +1,63 @@
+"""How many processes a command may have and how much memory they may use, and how much that is now.
+
+It ends nothing; ``tools.process`` does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_SHARE_OF_MEMORY = 0.75  # the rest is for the model and everybody else
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a command uses with all its processes; memory in bytes, pages that several share counted for each."""
+
+    processes: int
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one command with all its processes; ``memory`` in bytes."""
+
+    processes: int = 2_000
+    memory: int = field(default_factory=lambda: int(_PAGE * os.sysconf("SC_PHYS_PAGES") * _SHARE_OF_MEMORY))
+
+    def exceeded_by(self, use: Use) -> str:
+        """Half a sentence naming the limit; empty when ``use`` is within."""
+        if use.processes > self.processes:
+            return f"it had more than {self.processes} processes"
+        if use.memory > self.memory:
+            return f"it used more than {self.memory / 1e9:.1f} GB of memory"
+        return ""
+
+
+def resources_below(pid: int) -> Use:
+    """What the descendants of a process use, itself included; zero where there is no /proc."""
+    children: dict[int, list[int]] = {}
+    memory: dict[int, int] = {}
+    try:
+        entries = os.listdir("/proc")  # noqa: PTH208 - called often
+    except OSError:
+        return Use(0, 0)
+    for name in entries:
+        if not name.isdigit():
+            continue
+        try:
+            fields = Path("/proc", name, "stat").read_bytes().rpartition(b")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(name))
+            memory[int(name)] = int(fields[21]) * _PAGE  # proc(5): rss
+        except (OSError, ValueError, IndexError):
+            continue  # it has ended meanwhile
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        each = pending.pop()
+        found.append(each)
+        pending += children.get(each, [])
+    return Use(len(found), sum(memory.get(each, 0) for each in found))

@@ -1,0 +1,139 @@
+"""What is done about protected places around each command that may write: placeholders before, a look afterwards.
+
+Commands that overlap (background jobs) share one beginning: the last of them to end sees the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tools.beneath import open_folder
+from tools.sandbox.foreign_git import fault_of, identity, rebase_todo
+from tools.sandbox.integrity import Guard, set_aside
+from tools.sandbox.planning import Plan
+from tools.sandbox.policy import Policy, inside_any
+from tools.sandbox.private import PENDING, PrivateFolder
+from tools.sandbox.survey import Survey, survey
+
+# What stands in for a protected path that does not exist, so that it can be mounted read-only: it changes nothing.
+# An empty folder; an empty file; for `commondir`, "my settings are here", which is so anyhow.
+_PLACEHOLDERS: dict[str, bytes | None] = {".agent": None, "hooks": None, "config.worktree": b"", "commondir": b".\n"}
+
+
+class Aftermath:
+    """Of one session. ``begin`` and ``end`` come in pairs, on any thread."""
+
+    def __init__(self, workspace: Path, private: PrivateFolder) -> None:
+        self._workspace = workspace
+        self._private = private
+        self._lock = threading.Lock()
+        self._active = 0
+        self._mounted = False
+        self._guards: list[Guard] = []
+        self._made: list[Path] = []
+        self._git: dict[Path, tuple[tuple[object, ...], str]] = {}
+
+    def begin(self, before: Survey, plan: Plan, *, mounted: bool) -> Policy:
+        """Note how things are; the policy with what had to be put in place. ``mounted``: mounts protect what exists."""
+        with self._lock:
+            self._active += 1
+            if self._active == 1:
+                self._mounted = mounted
+                self._git = {entry: (identity(entry), fault_of(entry)) for entry in before.git}
+                guarded = (*plan.placeholders, *(() if mounted else plan.policy.read_only))
+                roots = [self._workspace, *(each for each in plan.policy.writable if each != self._workspace)]
+                outside = [each for each in roots if not each.is_relative_to(self._workspace)]
+                self._guards = [Guard.of(root, guarded) for root in (self._workspace, *outside)]
+                self._made = [path for path in plan.placeholders if mounted and _place(path)]
+                self._save()
+            made = [path for path in self._made if inside_any(path, plan.policy.writable)]
+            return replace(plan.policy, read_only=tuple(dict.fromkeys((*plan.policy.read_only, *made))))
+
+    def end(self) -> tuple[str, ...]:
+        """Put right what a command must not have changed; a sentence for each."""
+        with self._lock:
+            self._active -= 1
+            changed: list[str] = []
+            if self._active == 0:
+                for path in self._made:
+                    _unplace(path)
+                self._made = []
+            if self._active == 0 or not self._mounted:
+                for guard in self._guards:
+                    changed += guard.restore(self._private.kept)
+            notices = [f"{path} was put back as it was: commands must not change it" for path in changed]
+            notices += self._look_at_git()
+            if self._active == 0:
+                (self._private.path / PENDING).unlink(missing_ok=True)
+            return tuple(notices)
+
+    @staticmethod
+    def put_right(pending: Path) -> None:
+        """Do what a killed session left undone."""
+        try:
+            made, guards = marshal.loads(pending.read_bytes())  # noqa: S302 - our own file, in a folder of ours
+            for path in made:
+                _unplace(Path(path))
+            for dumped in guards:
+                Guard.load(*dumped).restore(pending.parent / "kept")
+        except (OSError, ValueError, EOFError, TypeError):
+            return  # it was being written: nothing had begun
+
+    def _save(self) -> None:
+        pending: Any = ([str(path) for path in self._made], [guard.dump() for guard in self._guards])
+        (self._private.path / PENDING).write_bytes(marshal.dumps(pending))
+
+    def _look_at_git(self) -> list[str]:
+        """Git folders that would start programs now and did not before are moved out of the workspace."""
+        found: list[str] = []
+        for entry in survey(self._workspace).git:
+            now = identity(entry)
+            before = self._git.get(entry)
+            if before is not None and before[0] == now:
+                continue
+            fault = fault_of(entry)
+            if not fault or (before is not None and before[1] == fault):
+                continue
+            name = entry.relative_to(self._workspace).as_posix()
+            path = rebase_todo(entry) or entry
+            with contextlib.suppress(OSError):
+                self._set_aside(path)
+            found.append(f"{name} {fault} and was removed: git would run it outside of the sandbox")
+        return found
+
+    def _set_aside(self, path: Path) -> None:
+        *folders, name = path.relative_to(self._workspace).parts
+        with open_folder(self._workspace, folders) as folder:
+            set_aside(folder, name, self._private.kept)
+
+
+def _place(path: Path) -> bool:
+    """Make the placeholder for a path; whether it was made."""
+    if path.name not in _PLACEHOLDERS:
+        return False
+    content = _PLACEHOLDERS[path.name]
+    try:
+        if content is None:
+            path.mkdir(mode=0o755)
+        else:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644), "wb") as file:
+                file.write(content)
+    except OSError:
+        return False
+    return True
+
+
+def _unplace(path: Path) -> None:
+    """Remove a placeholder, unless it has become something else."""
+    content = _PLACEHOLDERS.get(path.name)
+    with contextlib.suppress(OSError):
+        if content is None:
+            path.rmdir()
+        elif not path.is_symlink() and path.read_bytes() == content:
+            path.unlink()

@@ -1,0 +1,83 @@
+"""One confined command from its start to what is found after it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tools.commands import Outcome
+from tools.process import Command, Completed, Launch
+from tools.sandbox.capture import Captured
+from tools.sandbox.policy import Policy
+from tools.sandbox.watch import OpenWatch
+
+_WITHHELD = "[output withheld: the command read {names}, which may hold secrets; run it again without such files]"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is needed to start a command; ``settle`` is called once after its end, on a thread.
+
+    ``watch`` tells of files that should have been hidden and could not.
+    """
+
+    launch: Launch
+    policy: Policy
+    watch: OpenWatch | None
+    settle: Callable[[], tuple[Captured, tuple[str, ...]]]
+
+
+class Confined:
+    """A RunningCommand."""
+
+    def __init__(self, prepared: Prepared, command: Command) -> None:
+        self._prepared = prepared
+        self._command = command
+        self._settled: tuple[Captured, tuple[str, ...]] | None = None
+
+    @classmethod
+    async def start(cls, prepared: Prepared, emit: Callable[[str], None] | None) -> Confined:
+        """Start it; raises ToolError when it could not be confined, or not be started."""
+        try:
+            # Live output could show what must not be read, where that is only known afterwards.
+            emit = None if prepared.watch is not None else emit
+            command = await Command.start(prepared.launch, emit, prepared.policy.limits)
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(prepared.settle))
+            raise
+        return cls(prepared, command)
+
+    @property
+    def command(self) -> Command:
+        """The process."""
+        return self._command
+
+    async def finish(self, timeout_s: float, cancelled: Callable[[], bool] | None = None) -> Outcome:
+        """Wait for the end and look at what it left."""
+        try:
+            completed = await self._command.finish(timeout_s, cancelled)
+        finally:
+            captured, notices = await asyncio.shield(self._settle())
+        return Outcome(self._shown(completed), captured.changes, captured.lost, notices)
+
+    async def end(self) -> tuple[str, ...]:
+        """Kill it and look at what it left."""
+        await self._command.kill()
+        return (await asyncio.shield(self._settle()))[1]
+
+    async def _settle(self) -> tuple[Captured, tuple[str, ...]]:
+        if self._settled is None:
+            self._settled = (Captured(), ())
+            self._settled = await asyncio.to_thread(self._prepared.settle)
+        return self._settled
+
+    def _shown(self, completed: Completed) -> Completed:
+        watch = self._prepared.watch
+        if watch is None:
+            return completed
+        opened = watch.opened()
+        watch.close()
+        if not opened:
+            return completed
+        return replace(completed, output=_WITHHELD.format(names=", ".join(path.name for path in opened)))
