@@ -107,7 +107,7 @@ def user_sources(user_file: Path, project: Path | None) -> list[Source]:
 def _project_source(path: Path) -> Source:
     source = file_source(path)
     if own := next((key for key in _USERS_OWN if key in source.values), None):
-        raise ConfigError(f"{path}: {own} can only be set in your own settings, not in a repository's; remove it there.")
+        raise ConfigError(f"{path}: {own} is for your own settings, not for a repository's; remove it there.")
     return source
 
 
