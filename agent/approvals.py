@@ -63,7 +63,7 @@ class Approvals:
         request_id = f"ask-{secrets.token_hex(3)}"
         future: asyncio.Future[tuple[Decision, str]] = asyncio.get_running_loop().create_future()
         self._open[request_id] = future
-        emit(ApprovalRequested(request_id, question.call, ruling.reason, question.preview))
+        emit(ApprovalRequested(request_id, question.call, ruling.reason, question.preview, ruling.remember))
         try:
             decision, note = await future
         finally:

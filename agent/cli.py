@@ -6,6 +6,7 @@ Nothing heavy is imported here: ``agent --help`` must answer at once.
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -53,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     once.add_argument("--output-format", choices=_FORMATS, default="text", help="what goes to standard output")
     once.add_argument("--json-schema", metavar="FILE", help="the answer is JSON that fits this schema")
+    parser.add_argument(
+        "--plain", action="store_true", help="chat line by line, for screen readers and simple terminals"
+    )
     _add_session_flags(parser)
     _add_common_flags(parser)
     add = parser.add_subparsers(dest="command", metavar="COMMAND").add_parser
@@ -158,10 +162,13 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             from agent.headless import run_print
 
             return run_print
-        case _:
+        case _ if args.plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
             from agent.chat import run_chat
 
             return run_chat
+        case _:
+            # By name: the screen stands above this package, which must not depend on it.
+            return importlib.import_module("tui.start").run_tui
 
 
 def _start_log() -> None:

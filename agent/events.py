@@ -92,12 +92,13 @@ class TurnFinished:
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
     """The run waits for ``session.answer(request_id, ...)``. ``preview`` is a unified diff or the command,
-    unabridged."""
+    unabridged; ``remember`` is the command rule that "always" would keep, None where nothing can be kept."""
 
     request_id: str
     call: ToolCall
     reason: str
     preview: str
+    remember: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ async def _nothing() -> None:
     """Nothing is left to close."""
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class SessionParts:
     """What a session is made of; ``agent.assembly`` puts it together.
@@ -65,6 +69,8 @@ class Session:
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
         self._run: Run | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._context: list[str] = []
 
     @property
@@ -132,6 +138,7 @@ class Session:
         parts = RunParts(self._parts.transcript, self._parts.toolset, self._parts.compactor, events.put_nowait)
         options = options or RunOptions()
         self._run = run = Run(parts, options)
+        self._idle.clear()
         task = asyncio.create_task(self._work(run, text, options.limits.seconds, events))
         try:
             while (event := await events.get()) is not None:
@@ -162,9 +169,11 @@ class Session:
         """Text that the model reads before the next submitted message."""
         self._context.append(text)
 
-    async def run_tool(self, call: ToolCall, emit: Callable[[AgentEvent], None]) -> ToolResultMessage:
+    async def run_tool(
+        self, call: ToolCall, emit: Callable[[AgentEvent], None], cancelled: Callable[[], bool] = _never
+    ) -> ToolResultMessage:
         """Carry out one call as if the model had made it: same checks, journal and events; the model is not told."""
-        return await self._parts.toolset.run(call, emit, lambda: False)
+        return await self._parts.toolset.run(call, emit, cancelled)
 
     async def compact(self, focus: str = "") -> AsyncGenerator[AgentEvent]:
         """Summarise the conversation now; yields CompactionFinished or a Notice. Raises UsageError during a run."""
@@ -206,12 +215,14 @@ class Session:
         """What became of each file since a point."""
         return self._parts.journal.net_changes(mark.journal)
 
-    async def close(self) -> None:
-        """End a run, close model, tools and files."""
+    async def close(self, *, keep_model: bool = False) -> None:
+        """End a run, close tools and files, and the model unless another session is to go on with it."""
         self.cancel()
+        await self._idle.wait()  # a tool may need a moment to hand over what it has
         await self._parts.close()
         self._parts.journal.close()
-        await self._parts.model.close()
+        if not keep_model:
+            await self._parts.model.close()
 
     def _stop(self, end: RunEnd) -> None:
         if self._run is not None:
@@ -239,6 +250,7 @@ class Session:
             if clock is not None:
                 clock.cancel()
             self._run = None  # idle before anyone can read RunFinished: they may rewind at once
+            self._idle.set()
             events.put_nowait(None)
 
     async def _carry_out(self, run: Run, message: UserMessage, emit: Callable[[AgentEvent], None]) -> RunEnd:

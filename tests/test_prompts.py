@@ -63,7 +63,7 @@ def test_a_missing_prompt_or_value_is_an_error() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_prompt_is_used_by_the_program(name: str) -> None:
-    source = "\n".join(path.read_text() for part in ("agent", "tools") for path in (ROOT / part).rglob("*.py"))
+    source = "\n".join(path.read_text() for part in ("agent", "tools", "tui") for path in (ROOT / part).rglob("*.py"))
     folder, _, last = name.rpartition("/")
     written = [f'"{name}"', f"'{name}'", f'load("{name}', f'load(f"{folder}/' if folder else "\0", f'"{last}"']
     assert any(each in source for each in written), f"prompts/{name}.md is never loaded"

@@ -1,0 +1,325 @@
+"""What keys and slash commands do: each a few lines that call the conductor, the host or a dialog."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from agent.events import RunEnd, RunFinished
+from agent.permissions import Mode
+from prompts import load
+from tui.attachments import is_large
+from tui.commands import candidates, parse
+from tui.completion import Candidate, files, wanted
+from tui.desk import Desk
+from tui.editor import edit_text
+from tui.opening import Opening
+from tui.palette import PALETTES, TITLES
+from tui.screens.dialog import option_text
+from tui.screens.help import HelpScreen
+from tui.screens.picker import Choice, Picked, PickerOptions, PickerScreen
+from tui.screens.question import QuestionScreen, Reply
+from tui.session_actions import SessionActions
+from tui.view_state import Answer, Prompted
+from tui.workspace_files import WorkspaceFiles
+
+_TWICE_SECONDS = 1.5  # between two presses that belong together
+_PLAN = (
+    Reply("y", "accept-edits", "Carry it out; edits need no further question"),
+    Reply("d", "default", "Carry it out; ask before each edit"),
+    Reply("n", "plan", "Go on planning: say what to change"),
+)
+_REWIND = (
+    Reply("b", "both", "Files and conversation"),
+    Reply("c", "conversation", "The conversation only; files stay as they are"),
+    Reply("f", "files", "The files only; the conversation stays"),
+)
+
+
+class Actions:
+    """Everything that the user can do."""
+
+    def __init__(self, app: Desk) -> None:
+        self._app = app
+        self._conductor = app.conductor
+        self._files = WorkspaceFiles(app.host.setup.root)
+        self._sessions = SessionActions(app)
+        self._pressed: tuple[str, float] = ("", 0.0)
+
+    # --- sending
+
+    def sent(self, text: str, *, queue: bool) -> None:
+        """A message, a command or a shell line was typed."""
+        app = self._app
+        app.main.candidates.offer([])
+        app.main.prompt.completing = False
+        app.main.transcript.to_end()
+        text = text.strip()
+        app.history.add(text)
+        app.main.prompt.use_history(app.history.prompts)
+        if (parsed := parse(text)) is not None:
+            if parsed.command is None:
+                self._conductor.say(f"There is no command /{parsed.word}; /help lists them.")
+            else:
+                self._commands()[parsed.command.name](parsed.rest)
+        elif text.startswith("!") and text[1:].strip():
+            app.work(lambda: self._conductor.shell(text[1:].strip()))
+        elif queue and (self._conductor.state.running or app.loading_state is not None):
+            self._conductor.queue(text)
+        else:
+            app.work(lambda: self._submit(text))
+
+    async def _submit(self, text: str) -> None:
+        if self._conductor.session is not None:
+            for path in self._files.mentioned(text):
+                await self._conductor.attach_file(path)
+        await self._conductor.submit(text)
+
+    def after_run(self, event: RunFinished) -> None:
+        """What follows a run: late steering comes back to the prompt, a plan asks for its approval."""
+        self._app.call_later(self._return_steers)
+        state = self._conductor.state
+        planned = event.end is RunEnd.DONE and state.status.mode == Mode.PLAN.value and bool(event.text.strip())
+        if planned and all(each.steer for each in state.pending):
+            self._app.work(self._approve_plan)
+
+    def _return_steers(self) -> None:
+        prompt = self._app.main.prompt
+        if late := self._conductor.returned:
+            self._conductor.returned = []
+            prompt.put("\n".join([*late, prompt.text] if prompt.text else late))
+
+    async def _approve_plan(self) -> None:
+        answer = await self._app.ask(QuestionScreen("Carry out this plan?", "", _PLAN))
+        if answer in ("accept-edits", "default"):
+            self._conductor.set_mode(Mode(answer))
+            await self._conductor.submit(load("plan_approved"))
+
+    # --- completion
+
+    def complete(self) -> None:
+        """Offer what fits before the cursor."""
+        prompt, shown = self._app.main.prompt, self._app.main.candidates
+        row, column = prompt.cursor_location
+        found = wanted(prompt.document.get_line(row), column, first_line=row == 0)
+        offered: list[Candidate] = []
+        if found is not None and found.kind == "command":
+            offered = candidates(found.typed)
+            offered = [] if [each.label for each in offered] == [f"/{found.typed}"] else offered
+        elif found is not None:
+            self._files.refresh(self._app, self.complete)
+            offered = files(found.typed, self._files.names)
+        shown.offer(offered)
+        prompt.completing = bool(offered)
+
+    def completion_key(self, action: str) -> None:
+        """Move in the list, take a line of it, or close it."""
+        prompt, shown = self._app.main.prompt, self._app.main.candidates
+        chosen = shown.chosen
+        if action in ("up", "down"):
+            shown.move(-1 if action == "up" else 1)
+            return
+        row, column = prompt.cursor_location
+        found = wanted(prompt.document.get_line(row), column, first_line=row == 0)
+        shown.offer([])
+        prompt.completing = False
+        if action == "close" or chosen is None or found is None:
+            return
+        if action == "run" and found.kind == "command" and not chosen.takes:
+            prompt.take()
+            self.sent(chosen.label, queue=False)
+        else:
+            prompt.insert_completion(found.start, chosen.insert)
+
+    # --- keys
+
+    def key(self, name: str) -> None:
+        """A key of the main screen."""
+        keys: dict[str, Callable[[], None]] = {
+            "escape": self._escape,
+            "mode": lambda: self._say_mode(self._conductor.cycle_mode()),
+            "clear": self._clear,
+            "leave": self._leave,
+            "expand": self._expand,
+            "details": self._details,
+            "editor": self._editor,
+            "search": lambda: self._app.work(self._search),
+            "redraw": self._redraw,
+            "help": lambda: self._help(""),
+            "question": self._question,
+        }
+        keys[name]()
+
+    def _escape(self) -> None:
+        if self._conductor.interrupt():
+            self._pressed = ("", 0.0)
+            return
+        if (queued := self._conductor.unqueue()) is not None:
+            self._app.main.prompt.put(queued)
+        elif self._is_second("escape"):
+            self._app.work(self._rewind)
+
+    def _clear(self) -> None:
+        if selected := self._app.main.get_selected_text():
+            self._app.copy_to_clipboard(selected)
+            self._app.main.clear_selection()
+            self._app.notify("Copied.", timeout=1.5)
+        elif self._app.main.prompt.text:
+            self._app.main.prompt.take()
+        elif self._conductor.interrupt():
+            return
+        elif self._is_second("clear"):
+            self._quit("")
+        else:
+            self._app.notify("Ctrl+C again leaves.", timeout=_TWICE_SECONDS)
+
+    def _leave(self) -> None:
+        prompt = self._app.main.prompt
+        if prompt.text:
+            prompt.action_delete_right()
+        else:
+            self._quit("")
+
+    def _expand(self) -> None:
+        self._app.main.transcript.toggle_all()
+
+    def _details(self) -> None:
+        self._app.show_details(not self._app.details)
+
+    def _redraw(self) -> None:
+        self._app.refresh(layout=True)
+
+    def _question(self) -> None:
+        prompt = self._app.main.prompt
+        if prompt.text:
+            prompt.insert("?")
+        else:
+            self._help("")
+
+    def _editor(self) -> None:
+        prompt = self._app.main.prompt
+        text = prompt.attachments.expand(prompt.text)
+        edited, trouble = edit_text(self._app, text)
+        if trouble:
+            self._app.notify(trouble, severity="warning", markup=False)
+        elif edited is not None:
+            prompt.take()
+            if is_large(edited):
+                prompt.attachments, edited = prompt.attachments.add(edited)
+            prompt.put(edited)
+
+    async def _search(self) -> None:
+        prompts = list(reversed(self._app.history.prompts))
+        palette = self._app.palette
+        choices = [
+            Choice(str(at), option_text((" ".join(each.split()), palette.text)), each)
+            for at, each in enumerate(prompts)
+        ]
+        options = PickerOptions("Earlier prompts", {}, "Enter puts it into the prompt · Esc leaves")
+        picked: Picked | None = await self._app.ask(PickerScreen(choices, options))
+        if picked is not None:
+            self._app.main.prompt.put(prompts[int(picked.id)])
+
+    async def _rewind(self) -> None:
+        prompted = [each for each in self._conductor.state.entries if isinstance(each, Prompted)]
+        if not prompted:
+            self._app.notify("There is no message to go back to yet.", timeout=2)
+            return
+        palette = self._app.palette
+        choices = [
+            Choice(each.message_id, option_text((" ".join(each.text.split()), palette.text)), each.text)
+            for each in reversed(prompted)
+        ]
+        options = PickerOptions("Go back to before which message?", {}, "Enter chooses · Esc leaves")
+        picked: Picked | None = await self._app.ask(PickerScreen(choices, options))
+        if picked is None:
+            return
+        what = await self._app.ask(QuestionScreen("What should go back?", "", _REWIND))
+        if what is not None:
+            text = self._conductor.rewind(picked.id, files=what != "conversation", conversation=what != "files")
+            if text is not None:
+                self._app.main.prompt.put(text)
+
+    def _is_second(self, key: str) -> bool:
+        before, at = self._pressed
+        now = time.monotonic()
+        self._pressed = (key, now)
+        return before == key and now - at < _TWICE_SECONDS
+
+    # --- commands
+
+    def _commands(self) -> dict[str, Callable[[str], None]]:
+        work, sessions = self._app.work, self._sessions
+        return {
+            "help": self._help,
+            "new": lambda _: work(sessions.new),
+            "sessions": lambda _: work(sessions.choose),
+            "rename": lambda rest: work(lambda: sessions.rename(rest)),
+            "fork": lambda _: work(sessions.fork),
+            "export": lambda rest: work(lambda: sessions.export(rest)),
+            "rewind": lambda _: work(self._rewind),
+            "undo": lambda _: self._conductor.undo(),
+            "compact": lambda rest: work(lambda: self._conductor.compact(rest)),
+            "mode": self._mode,
+            "model": lambda rest: work(lambda: self._model(rest)),
+            "queue": lambda rest: self._conductor.queue(rest) if rest else None,
+            "todos": lambda _: self._details(),
+            "expand": lambda _: self._expand(),
+            "copy": lambda _: self._copy(),
+            "theme": lambda rest: work(lambda: self._theme(rest)),
+            "editor": lambda _: self._editor(),
+            "quit": self._quit,
+        }
+
+    def _help(self, _: str) -> None:
+        self._app.push_screen(HelpScreen())
+
+    def _quit(self, _: str) -> None:
+        self._app.run_worker(self._app.action_quit(), group="quit")
+
+    def _mode(self, name: str) -> None:
+        if not name:
+            self._say_mode(Mode(self._conductor.state.status.mode))
+            return
+        try:
+            mode = Mode(name)
+        except ValueError:
+            self._conductor.say(f"There is no mode {name}; the modes are {', '.join(Mode)}.")
+            return
+        self._conductor.set_mode(mode)
+        self._say_mode(mode)
+
+    def _say_mode(self, mode: Mode) -> None:
+        said = {
+            Mode.DEFAULT: "Reads run; edits and commands ask first.",
+            Mode.ACCEPT_EDITS: "Edits run too; commands ask first.",
+            Mode.PLAN: "Nothing is changed; a plan is made first.",
+            Mode.YOLO: "Everything runs, except what would be a catastrophe.",
+        }
+        self._app.notify(said[mode], timeout=2.5, markup=False)
+
+    async def _model(self, name: str) -> None:
+        if self._conductor.state.running:
+            self._conductor.say("A run is in progress; interrupt it first (Esc).")
+            return
+        opening = Opening(self._app)
+        chosen = name or await opening.pick_model("Choose a model")
+        if chosen is not None and chosen != self._conductor.state.status.model:
+            await opening.change_model(chosen)
+
+    async def _theme(self, name: str) -> None:
+        if not name:
+            choices = [Choice(each, option_text(title), title) for each, title in TITLES.items()]
+            options = PickerOptions("Choose colours", {}, "Enter takes them · Esc leaves", self._app.theme)
+            picked: Picked | None = await self._app.ask(PickerScreen(choices, options))
+            name = "" if picked is None else picked.id
+        if name in PALETTES:
+            self._app.use_theme(name)
+        elif name:
+            self._conductor.say(f"There is no theme {name}; there are {', '.join(PALETTES)}.")
+
+    def _copy(self) -> None:
+        answers = [each for each in self._conductor.state.entries if isinstance(each, Answer)]
+        if answers:
+            self._app.copy_to_clipboard(answers[-1].text)
+            self._app.notify("Copied the last answer.", timeout=1.5)

@@ -1,0 +1,84 @@
+"""The application: what the user types and presses goes to ``tui.actions``, the start to ``tui.opening``.
+
+Thin on purpose: what is shown is the desk's and the screens', what is done the conductor's and the host's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+
+from agent.events import RunFinished
+from tui.actions import Actions
+from tui.desk import Desk
+from tui.host import Host
+from tui.opening import Opening
+from tui.screens.main import MainScreen
+from tui.status_text import Loading
+from tui.widgets.prompt_input import PromptInput
+
+_SHORT = 22  # rows below which nothing is spent on looks
+
+
+class AgentApp(Desk):
+    """One window on one host."""
+
+    CSS_PATH = "app.tcss"
+    TITLE = "agent"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", show=False, priority=True)]
+
+    def __init__(self, host: Host, *, colourless: bool = False) -> None:
+        super().__init__(host, colourless=colourless)
+        self._actions = Actions(self)
+
+    def on_mount(self) -> None:
+        """Open the session while the first picture is there already."""
+        super().on_mount()
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.main.prompt.use_history(self.history.prompts)
+        self.work(Opening(self).run)
+
+    async def action_quit(self) -> None:
+        """Leave; a run is ended and its work kept."""
+        self.show_loading(Loading("closing"))
+        await self.host.close()
+        self.exit(0)
+
+    def run_ended(self, event: RunFinished) -> None:
+        """What follows a run."""
+        self._actions.after_run(event)
+
+    def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
+        """A message, a command, or a shell line."""
+        self._actions.sent(event.text, queue=event.queue)
+
+    def on_prompt_input_typed(self) -> None:
+        """Completions for what stands before the cursor."""
+        self._actions.complete()
+
+    def on_prompt_input_completion_key(self, event: PromptInput.CompletionKey) -> None:
+        """A key for the list of completions."""
+        self._actions.completion_key(event.action)
+
+    def on_main_screen_wanted(self, event: MainScreen.Wanted) -> None:
+        """A key of the main screen."""
+        self._actions.key(event.action)
+
+    def on_resize(self, event: Resize) -> None:
+        """Spend no line on looks where there are few."""
+        self.screen.set_class(event.size.height < _SHORT, "short")
+        self.redraw()
+
+
+async def run_app(app: AgentApp) -> int:
+    """Run the application until the user leaves; the exit code."""
+    try:
+        return await app.run_async() or 0
+    finally:
+        await asyncio.shield(app.host.close())

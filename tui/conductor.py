@@ -1,0 +1,247 @@
+"""Drives one session for the screen: submits, steers, queues, answers, interrupts; keeps the ViewState.
+
+It knows no widget: whoever shows the state is told that it changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+
+from agent.clean import clean
+from agent.errors import AgentError, StoreError
+from agent.events import AgentEvent, ApprovalRequested, Notice, RunEnd, RunFinished, Steered
+from agent.journal import UndoReport
+from agent.messages import ToolCall
+from agent.permissions import Decision, Mode
+from agent.run import RunOptions
+from agent.session import Session
+from prompts import load
+from tui import presenter
+from tui.history_entries import with_messages
+from tui.view_state import Pending, Prompted, ViewState
+
+Changed = Callable[[AgentEvent | None], None]
+
+
+class Conductor:
+    """One session at a time, or none yet: what is submitted before is kept and sent then.
+
+    ``changed`` is called after each change of ``state``, with the event that brought it where there was one.
+    """
+
+    def __init__(self, changed: Changed, clock: Callable[[], float] = time.monotonic) -> None:
+        self._changed = changed
+        self._clock = clock
+        self._session: Session | None = None
+        self._options = RunOptions()
+        self._own_calls: set[str] = set()
+        self._shell_stopped = False
+        self.state = ViewState()
+        self.returned: list[str] = []  # steering messages that a run did not take any more
+
+    @property
+    def session(self) -> Session | None:
+        """The session that is open."""
+        return self._session
+
+    @property
+    def now(self) -> float:
+        """The fold's clock."""
+        return self._clock()
+
+    def attach(self, session: Session, options: RunOptions, notices: tuple[str, ...] = ()) -> None:
+        """Show and drive this session from now on; messages that waited are sent by ``work``."""
+        self._session = session
+        self._options = options
+        waiting = tuple(replace(each, steer=False) for each in self.state.pending)
+        self.state = presenter.with_pending(with_messages(ViewState(), session.messages), *waiting)
+        self._take(session.started())
+        self.state = replace(self.state, status=replace(self.state.status, context_used=session.token_count))
+        for notice in notices:
+            self._take(Notice(notice))
+
+    def detach(self) -> None:
+        """No session is driven any more; what is shown stays."""
+        self._session = None
+
+    async def submit(self, text: str) -> None:
+        """Send a message: at once when idle, else to the running model; without a session, when there is one."""
+        if self._session is None:
+            self.queue(text)
+        elif self._session.running:
+            self.steer(text)
+        else:
+            await self._run(text)
+            await self.work()
+
+    async def work(self) -> None:
+        """Send queued messages, one run after the other, as long as runs end well."""
+        while self._session is not None and not self._session.running:
+            queued = next((each for each in self.state.pending if not each.steer), None)
+            if queued is None:
+                return
+            self._pend(*(each for each in self.state.pending if each is not queued))
+            if not await self._run(queued.text):
+                return
+
+    def steer(self, text: str) -> None:
+        """Give the running model a message with its next turn."""
+        assert self._session is not None
+        message_id = self._session.steer(text)
+        self._pend(*self.state.pending, Pending(message_id, text, steer=True))
+
+    def queue(self, text: str) -> None:
+        """Send this when the present run has ended well."""
+        self._pend(*self.state.pending, Pending(f"queued-{secrets.token_hex(4)}", text, steer=False))
+
+    def unqueue(self) -> str | None:
+        """The message queued last, taken out of the queue; None when there is none."""
+        queued = [each for each in self.state.pending if not each.steer]
+        if not queued:
+            return None
+        self._pend(*(each for each in self.state.pending if each is not queued[-1]))
+        return queued[-1].text
+
+    def interrupt(self) -> bool:
+        """End the run and keep its work; whether there was one."""
+        self._shell_stopped = True
+        if self._session is None or not (self._session.running or self._own_calls):
+            return False
+        self._session.cancel()
+        return True
+
+    def answer(self, request_id: str, decision: Decision, note: str = "") -> None:
+        """Answer an approval."""
+        if self._session is not None:
+            self._session.answer(request_id, decision, note)
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change what may run without a question."""
+        if self._session is not None:
+            self._session.mode = mode
+        self.state = presenter.with_mode(self.state, mode.value)
+        self._changed(None)
+
+    def cycle_mode(self) -> Mode:
+        """The next mode; yolo is never reached by cycling."""
+        order = [Mode.DEFAULT, Mode.ACCEPT_EDITS, Mode.PLAN]
+        present = Mode(self.state.status.mode)
+        following = order[(order.index(present) + 1) % len(order)] if present in order else Mode.DEFAULT
+        self.set_mode(following)
+        return following
+
+    def say(self, text: str, *, is_error: bool = False, quiet: bool = False) -> None:
+        """One sentence for the user, in the transcript."""
+        self.state = presenter.note(self.state, text, is_error=is_error, quiet=quiet)
+        self._changed(None)
+
+    async def shell(self, command: str) -> None:
+        """Run the user's own command; the model reads it with the next message."""
+        text = await self._own_call("bash", {"command": command})
+        if text is not None and self._session is not None:
+            self._session.add_context(load("user_command", command=command, output=text))
+
+    async def attach_file(self, path: str) -> None:
+        """Give the model a file with the next message."""
+        text = await self._own_call("read", {"path": path})
+        if text is not None and self._session is not None:
+            self._session.add_context(load("user_file", path=path, text=text))
+
+    async def compact(self, focus: str) -> None:
+        """Summarise the conversation now."""
+        if self._session is not None:
+            try:
+                async for event in self._session.compact(focus):
+                    self._take(event)
+            except AgentError as error:
+                self.say(str(error), is_error=True)
+
+    def undo(self) -> None:
+        """Take back the last file changes."""
+        if self._session is not None:
+            self._report(lambda session: session.undo())
+
+    def rewind(self, message_id: str, *, files: bool, conversation: bool) -> str | None:
+        """Go back to before a message of the user's; its text when the conversation forgot it."""
+        before = next(
+            (each for each in self.state.entries if isinstance(each, Prompted) and each.message_id == message_id), None
+        )
+        report = self._report(lambda session: session.rewind(message_id, files=files, conversation=conversation))
+        if report is None or report.refused or not conversation or before is None:
+            return None
+        kept = self.state.entries[: self.state.entries.index(before)]
+        self.state = replace(self.state, entries=kept)
+        if self._session is not None:
+            used = self._session.token_count
+            self.state = replace(self.state, status=replace(self.state.status, context_used=used))
+        self.say("Went back to before this message." + (f" {report.sentence()}" if report.restored else ""), quiet=True)
+        return before.text
+
+    def _report(self, act: Callable[[Session], UndoReport]) -> UndoReport | None:
+        if self._session is None:
+            return None
+        try:
+            report = act(self._session)
+        except AgentError as error:
+            self.say(str(error), is_error=True)
+            return None
+        if report.refused or not report.restored:
+            self.say(report.sentence(), is_error=bool(report.refused), quiet=not report.refused)
+        else:
+            self.say(report.sentence())
+        return report
+
+    async def _run(self, text: str) -> bool:
+        """One run; whether it ended well."""
+        assert self._session is not None
+        end = RunEnd.ERROR
+        async with aclosing(self._session.submit(text, self._options)) as events:
+            async for event in events:
+                self._take(event)
+                if isinstance(event, RunFinished):
+                    end = event.end
+        self._return_steers()
+        return end is RunEnd.DONE
+
+    def _return_steers(self) -> None:
+        """Messages that came too late for the run go back to the user."""
+        late = [each for each in self.state.pending if each.steer]
+        if late:
+            self.returned += [each.text for each in late]
+            self._pend(*(each for each in self.state.pending if not each.steer))
+
+    async def _own_call(self, name: str, arguments: dict[str, object]) -> str | None:
+        """Carry out a call for the user, who agreed by typing it; the text of a result."""
+        if self._session is None:
+            self.say("The model is not ready yet; try again in a moment.", quiet=True)
+            return None
+        call = ToolCall(f"user-{secrets.token_hex(4)}", name, arguments)
+        self._own_calls.add(call.id)
+        self._shell_stopped = False
+        try:
+            result = await self._session.run_tool(call, self._take, lambda: self._shell_stopped)
+        except StoreError as error:
+            self.say(str(error), is_error=True)
+            return None
+        finally:
+            self._own_calls.discard(call.id)
+        return result.text
+
+    def _take(self, event: AgentEvent) -> None:
+        if isinstance(event, ApprovalRequested) and event.call.id in self._own_calls:
+            # The request is open only once the asking coroutine waits for its answer.
+            asyncio.get_running_loop().call_soon(self.answer, event.request_id, Decision.ALLOW)
+            return
+        if isinstance(event, Steered):
+            event = Steered(event.message_id, clean(event.text))
+        self.state = presenter.fold(self.state, event, self._clock())
+        self._changed(event)
+
+    def _pend(self, *pending: Pending) -> None:
+        self.state = presenter.with_pending(self.state, *pending)
+        self._changed(None)

@@ -1,0 +1,1 @@
+"""From entries of a ViewState to lines of styled text; pure, no widget and no application is needed."""

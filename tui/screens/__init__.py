@@ -1,0 +1,1 @@
+"""One dialog a file; each gives back one answer and changes nothing by itself."""

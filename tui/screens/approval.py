@@ -1,0 +1,189 @@
+"""The approval dialog: what would happen, unabridged, and the answers once, session, always, no with a reason.
+
+It decides nothing: the answer goes back to the caller. It makes visible what padding and look-alikes would hide.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from agent.permissions import Decision
+from tui.palette import Palette
+from tui.rendering.diffs import DiffRenderer
+from tui.rendering.highlight import highlight
+from tui.rendering.lines import Canvas, Line
+from tui.screens.dialog import Dialog, LinesView, option_text
+from tui.view_state import Approval
+
+_PADDING = re.compile(r"[ \t]{12,}")
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer; ``interrupt`` ends the run as well."""
+
+    decision: Decision
+    note: str = ""
+    interrupt: bool = False
+
+
+class ApprovalScreen(Dialog[Answered]):
+    """Asks about one call."""
+
+    BINDINGS = [  # noqa: RUF012 - as textual declares it
+        Binding("y,1", "choose('allow')", show=False),
+        Binding("s,2", "choose('allow_session')", show=False),
+        Binding("a,3", "choose('allow_always')", show=False),
+        Binding("n,4", "choose('deny')", show=False),
+        Binding("pageup", "scroll(-1)", show=False),
+        Binding("pagedown", "scroll(1)", show=False),
+    ]
+
+    def __init__(self, asked: Approval) -> None:
+        what = "Run this command?" if asked.is_command else f"{asked.name.capitalize()} {asked.path or 'this'}?"
+        super().__init__(what, "y s a n or ↑↓ Enter · PgUp PgDn scroll · Esc refuses and interrupts")
+        self._asked = asked
+
+    def body(self) -> ComposeResult:
+        """Reason, warnings, the thing itself, the answers."""
+        yield Static(Content(self._asked.reason[:1].upper() + self._asked.reason[1:]), id="reason")
+        yield LinesView(id="preview")
+        yield Static(id="warning")
+        yield OptionList(*self._options(), id="answers", compact=True)
+        yield Input(placeholder="Why not? The model is told. (Enter without a reason is a plain no)", id="why")
+
+    def on_mount(self) -> None:
+        """The answers have the focus; nothing dangerous is one key repeat away."""
+        self.query_one("#why").display = False
+        self.query_one("#answers").focus()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Fold the preview for this width."""
+        lines = preview_lines(self._asked, max(20, event.size.width - 6), self.palette)
+        room = max(3, event.size.height - 13)
+        view = self.query_one("#preview", LinesView)
+        view.styles.height = min(len(lines), room)
+        view.show(lines)
+        warning = self.query_one("#warning", Static)
+        said = warnings(self._asked)
+        if len(lines) > room:
+            said.append(f"{len(lines) - room} more lines below; it ends with: {_last_line(self._asked.preview)}")
+        warning.update(Content("\n".join(said)))
+        warning.display = bool(said)
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter or a click on an answer."""
+        self.action_choose(event.option_id or "deny")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """The reason is complete."""
+        self.dismiss(Answered(Decision.DENY, event.value.strip()))
+
+    def action_choose(self, name: str) -> None:
+        """Answer, or ask for the reason first."""
+        decision = Decision(name)
+        if decision not in self._decisions():
+            return
+        if decision is not Decision.DENY:
+            self.dismiss(Answered(decision))
+            return
+        self.query_one("#answers").display = False
+        why = self.query_one("#why", Input)
+        why.display = True
+        why.focus()
+
+    def action_scroll(self, pages: int) -> None:
+        """Move through a long preview."""
+        self.query_one("#preview", LinesView).scroll_relative(y=pages * 8, animate=False)
+
+    def action_leave(self) -> None:
+        """Escape: back from the reason, else refuse and interrupt."""
+        why = self.query_one("#why", Input)
+        if why.display:
+            why.display = False
+            answers = self.query_one("#answers")
+            answers.display = True
+            answers.focus()
+        else:
+            self.dismiss(Answered(Decision.DENY, interrupt=True))
+
+    def _decisions(self) -> tuple[Decision, ...]:
+        asked = self._asked
+        session = (Decision.ALLOW_SESSION,) if asked.remember or not asked.is_command else ()
+        always = (Decision.ALLOW_ALWAYS,) if asked.remember else ()
+        return (Decision.ALLOW, *session, *always, Decision.DENY)
+
+    def _options(self) -> list[Option]:
+        muted = self.palette.muted if self.is_attached else ""
+        rule = (self._asked.remember or "").removeprefix("=")
+        covered = (
+            f"commands that begin with `{rule}`" if not (self._asked.remember or "").startswith("=") else f"`{rule}`"
+        )
+        session = f"{covered}" if self._asked.is_command else "all edits"
+        said = {
+            Decision.ALLOW: ("y", "Yes, once", ""),
+            Decision.ALLOW_SESSION: ("s", "Yes, for this session", session),
+            Decision.ALLOW_ALWAYS: ("a", "Yes, always in this repository", covered),
+            Decision.DENY: ("n", "No, and say why", ""),
+        }
+        return [
+            Option(option_text(f"{key}  {label}", (f"  {more}" if more else "", muted)), id=decision.value)
+            for decision in self._decisions()
+            for key, label, more in (said[decision],)
+        ]
+
+
+def preview_lines(asked: Approval, width: int, palette: Palette) -> list[Line]:
+    """The command or the diff, folded so that nothing of it is cut off."""
+    if not asked.is_command:
+        return DiffRenderer(width, palette).lines(asked.path, asked.preview)
+    canvas = Canvas(width)
+    return [
+        line
+        for text in highlight(asked.preview, "bash", palette)
+        for line in canvas.wrapped(_with_marks(text, palette)) or [[]]
+    ]
+
+
+def warnings(asked: Approval) -> list[str]:
+    """What a glance would miss, in sentences."""
+    said: list[str] = []
+    if asked.suspicious:
+        said.append(f"{asked.suspicious} control or invisible characters are not shown.")
+    if not asked.is_command:
+        return said
+    foreign = list(dict.fromkeys(each for each in asked.preview if not each.isascii()))
+    if foreign:
+        named = ", ".join(f"{each} ({unicodedata.name(each, 'unnamed').lower()})" for each in foreign[:_MOST_NAMED])
+        more = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
+        said.append(f"Not plain ASCII: {named}{more}.")
+    return said
+
+
+def _with_marks(text: Text, palette: Palette) -> Text:
+    """Wide gaps become words, characters beyond ASCII stand out."""
+    shown = Text(end="")
+    at = 0
+    for gap in _PADDING.finditer(text.plain):
+        shown.append_text(text[at : gap.start()])
+        shown.append(f" ⟨{len(gap[0])} blanks⟩ ", palette.warn)
+        at = gap.end()
+    shown.append_text(text[at:])
+    shown.highlight_regex(r"[^\x00-\x7f⟨⟩]+", f"{palette.warn} reverse")
+    return shown
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.split("\n") if line.strip()]
+    return lines[-1].strip()[-200:] if lines else ""
