@@ -4,6 +4,7 @@ Nothing here is raised for a bug of ours.
 
 EngineError
 ├── ModelLoadError      the model file is missing, damaged, or of an unsupported kind
+│   └── DrafterMismatch the drafter was made for another model
 ├── NotEnoughMemory     the weights or the KV cache do not fit
 ├── ContextOverflow     the prompt is longer than the context
 ├── EngineClosed        the engine was closed while, or before, a request was running
@@ -20,6 +21,10 @@ class EngineError(Exception):
 
 class ModelLoadError(EngineError):
     """The model file is missing, damaged, or of a kind this build cannot run."""
+
+
+class DrafterMismatch(ModelLoadError):
+    """A drafter has another vocabulary than the target, or other hidden rows."""
 
 
 class NotEnoughMemory(EngineError):

@@ -1,6 +1,7 @@
 """The in-process Engine: one thread owns the model, asyncio stays outside.
 
-Requests go in through a queue, events come out through the caller's loop; ``inference.worker`` does the work.
+Requests go in through a queue, events come out through the caller's loop. ``inference.worker`` does the work, and
+``inference.scheduling`` says whose turn it is.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from inference.backend import Backend, BackendInfo
-from inference.errors import EngineClosed, EngineError
+from inference.errors import DecodeFailed, EngineClosed, EngineError
+from inference.jobs import EngineStream, Job
 from inference.planner import Planner
 from inference.prefix_cache import DEFAULT_CHECKPOINT_BYTES, PrefixCache
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats
+from inference.scheduling import Scheduler
 from inference.tokenizer import Tokenizer
 from inference.worker import Worker, WorkerOptions
 
@@ -38,58 +41,6 @@ class EngineOptions:
     planner: Callable[[Backend], Planner] | None = None
 
 
-@dataclass(eq=False, slots=True)
-class _Job:
-    """One submitted request and the way back to the task that waits for it."""
-
-    request: Request
-    loop: asyncio.AbstractEventLoop
-    events: asyncio.Queue[EngineEvent | Exception] = field(default_factory=asyncio.Queue[EngineEvent | Exception])
-    submitted: float = field(default_factory=time.perf_counter)
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    closed: threading.Event = field(default_factory=threading.Event)
-
-    def send(self, event: EngineEvent | Exception) -> None:
-        """From any thread; a loop that is gone has nobody left to tell."""
-        try:
-            self.loop.call_soon_threadsafe(self.events.put_nowait, event)
-        except RuntimeError:
-            self.cancelled.set()
-
-
-class EngineStream(AsyncIterator[EngineEvent]):
-    """The events of one request. ``aclose``, or dropping the stream, cancels the request."""
-
-    def __init__(self, engine: InProcessEngine, job: _Job) -> None:
-        self._engine = engine
-        self._job = job
-        self._ended = False
-
-    def __aiter__(self) -> EngineStream:
-        return self
-
-    async def __anext__(self) -> EngineEvent:
-        if self._ended:
-            raise StopAsyncIteration
-        event = await self._job.events.get()
-        if isinstance(event, Exception):
-            self._ended = True
-            raise event
-        self._ended = isinstance(event, Finished)
-        return event
-
-    async def aclose(self) -> None:
-        """Cancel the request unless it has ended; does not wait for the decode in progress."""
-        if not self._ended:
-            self._ended = True
-            self._engine.cancel(self._job.request.id)
-
-    def __del__(self) -> None:
-        # No lock may be taken here: this can run in the middle of anything.
-        if not self._ended:
-            self._job.cancelled.set()
-
-
 class InProcessEngine:
     """``inference.engine.Engine`` on a backend of this process.
 
@@ -103,10 +54,10 @@ class InProcessEngine:
         self._options = options or EngineOptions()
         self._on_load = on_load
         self._lock = threading.Lock()  # guards _jobs, _running and _closed
-        self._jobs: dict[str, _Job] = {}
-        self._running: _Job | None = None
+        self._jobs: dict[str, Job] = {}  # all that have not ended
+        self._running: Job | None = None  # whose step the owner thread is in
         self._closed = False
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loaded: Future[Backend] = Future()
 
@@ -146,47 +97,51 @@ class InProcessEngine:
                 self._thread.start()
         await asyncio.shield(asyncio.wrap_future(self._loaded))
 
-    def submit(self, request: Request) -> EngineStream:
+    def submit(self, request: Request, client: str = "") -> EngineStream:
         """Run one request; raises ContextOverflow, EngineClosed or DecodeFailed while iterating.
 
-        Raises ValueError when a request with the same id has not ended.
+        Requests of one ``client`` are served in order, several clients by turns. Raises ValueError when a request with
+        the same id has not ended.
         """
-        job = _Job(request, asyncio.get_running_loop())
+        job = Job(request, client, asyncio.get_running_loop())
         with self._lock:
             if request.id in self._jobs:
                 raise ValueError(f"request {request.id!r} is still running")
             if not self._ready():
-                job.events.put_nowait(EngineClosed("The engine is closed; start one before asking it."))
-            else:
-                self._jobs[request.id] = job
-                self._queue.put(job)
-        return EngineStream(self, job)
+                job.send(EngineClosed("The engine is closed; start one before asking it."))
+                return EngineStream(job, self.cancel)
+            if not request.background:
+                self._cancel([job for job in self._jobs.values() if job.request.background])
+            self._jobs[request.id] = job
+            self._queue.put(job)
+        return EngineStream(job, self.cancel)
 
     def cancel(self, request_id: str) -> None:
         """End the request within one decode; its stream ends with Finished(CANCELLED). Unknown ids are ignored."""
         with self._lock:
-            job = self._jobs.get(request_id)
-            if job is None:
-                return
-            job.cancelled.set()
-            if job is self._running:
-                self._loaded.result().request_abort()
-                return
-            del self._jobs[request_id]
-        job.send(Finished(FinishReason.CANCELLED, Stats(queue_ms=1000 * (time.perf_counter() - job.submitted))))
+            self._cancel([job for job in (self._jobs.get(request_id),) if job])
 
     async def close(self) -> None:
         """Free everything; running requests end with EngineClosed. Waits for the decode in progress."""
         with self._lock:
             self._closed = True
             for job in self._jobs.values():
-                job.closed.set()
                 job.cancelled.set()
             if self._running is not None:
                 self._loaded.result().request_abort()
         self._queue.put(None)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
+
+    def _cancel(self, jobs: Sequence[Job]) -> None:
+        """With the lock held. A job that nothing was done for ends at once, its turn is passed over later."""
+        for job in jobs:
+            job.cancelled.set()
+            if job is self._running:
+                self._loaded.result().request_abort()
+            if job.begun is None:
+                del self._jobs[job.request.id]
+                job.send(Finished(FinishReason.CANCELLED, Stats()))
 
     def _ready(self) -> bool:
         return not self._closed and self._loaded.done() and self._loaded.exception() is None
@@ -216,33 +171,56 @@ class InProcessEngine:
                 return
             cache = PrefixCache(backend, self._options.checkpoint_bytes)
             worker = Worker(backend, cache, planner, self._options.worker)
+            scheduler = Scheduler(worker.serve, backend.info.n_sequences, self._options.worker.clock)
             self._loaded.set_result(backend)
-            while (job := self._queue.get()) is not None:
-                self._serve(worker, job)
+            while self._receive(scheduler):
+                self._serve(worker, scheduler)
+            scheduler.clear()
+            with self._lock:
+                for job in self._jobs.values():
+                    job.send(EngineClosed("The engine was closed before the answer was complete."))
+                self._jobs.clear()
 
-    def _serve(self, worker: Worker, job: _Job) -> None:
+    def _receive(self, scheduler: Scheduler) -> bool:
+        """Pass on what was submitted, waiting for it when there is nothing else to do; False: the engine is closed."""
+        while True:
+            try:
+                job = self._queue.get(block=scheduler.idle)
+            except queue.Empty:
+                return True
+            if job is None:
+                return False
+            scheduler.add(job)
+
+    def _serve(self, worker: Worker, scheduler: Scheduler) -> None:
+        """One step of the request whose turn it is."""
+        turn = scheduler.next()
+        job = turn.job
         with self._lock:
             if self._jobs.get(job.request.id) is not job:
-                return  # cancelled in the queue; its stream has ended
+                scheduler.drop(turn)  # cancelled before its first turn; its stream has ended
+                return
+            job.begun = job.begun or time.perf_counter()
             self._running = job
-        queue_ms = 1000 * (time.perf_counter() - job.submitted)
-        ending: Finished | Exception = Finished(FinishReason.CANCELLED, Stats())
         try:
-            for event in () if job.cancelled.is_set() else worker.serve(job.request, job.cancelled.is_set):
-                if isinstance(event, Finished):
-                    ending = event
-                else:
-                    job.send(event)
+            event: EngineEvent | Exception = scheduler.step(turn)
         except EngineError as error:
-            ending = error
+            event = error
         except Exception as error:  # noqa: BLE001 - raised again where the stream is read; the thread lives on
+            event = error
             worker.reset()
-            ending = error
+            for other in scheduler.clear():
+                self._end(other, DecodeFailed("A fault in another request emptied the cache; ask again."))
         with self._lock:
             self._running = None
+        if isinstance(event, Finished | Exception):
+            self._end(job, event)
+        else:
+            job.send(event)
+
+    def _end(self, job: Job, event: Finished | Exception) -> None:
+        with self._lock:
+            if self._closed:
+                return  # told in the end
             del self._jobs[job.request.id]
-        if job.closed.is_set():
-            ending = EngineClosed("The engine was closed while the answer was being written.")
-        elif isinstance(ending, Finished):
-            ending = Finished(ending.reason, replace(ending.stats, queue_ms=queue_ms))
-        job.send(ending)
+        job.send(event)

@@ -121,7 +121,7 @@ class Worker:
 
     def serve(
         self, request: Request, cancelled: Callable[[], bool], pace: Callable[[], float] = unhurried
-    ) -> Iterator[EngineEvent]:
+    ) -> Generator[EngineEvent]:
         """Generate; the last event is Finished. With ``max_tokens`` 0 the prompt is only read.
 
         Several may be under way, as many as there are sequences: after any event another one may go on.

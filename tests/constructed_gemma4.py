@@ -9,8 +9,9 @@ import hashlib
 import os
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ class Shape:
     ``window`` is the sliding window in tokens; ``shared_layers`` layers at the end own no KV; ``context_gain`` is how
     strongly attention moves the logits away from the fixed partner. At 0.5 a wrong cache changes logits by several
     units, while the best token keeps a margin of 0.5 over noise of 0.01; at 0.8 a tenth of the tokens are no partners
-    and one in fifty is a near-tie; at 0.1 a drafter is nearly always right.
+    and one in fifty is a near-tie; at 0.1 a drafter is nearly always right. ``sharpness`` scales the logits: at 0.3 a
+    draw at temperature 1 has many likely outcomes.
     """
 
     window: int = 32
@@ -59,6 +61,7 @@ class Shape:
     shared_layers: int = 0
     width: int = 64
     context_gain: float = 0.5
+    sharpness: float = 3.0
     seed: int = 1
     real_vocabulary: bool = False
 
@@ -78,17 +81,21 @@ def target(shape: Shape | None = None, folder: Path | None = None) -> Path:
     return _cached("target", shape, folder, _write_target)
 
 
-def drafter(shape: Shape | None = None, folder: Path | None = None) -> Path:
-    """The path of the ``gemma4-assistant`` for ``target(shape)``: it knows the partners, not the context."""
+def drafter(shape: Shape | None = None, folder: Path | None = None, knows: float = 1.0) -> Path:
+    """The path of the ``gemma4-assistant`` for ``target(shape)``: it knows the partners, not the context.
+
+    ``knows`` is the share of tokens whose partner it knows; for the others it guesses wrong. So it is the share of
+    drafted tokens that are accepted, where the target itself follows the partners (a small ``context_gain``).
+    """
     shape = shape or Shape()
-    return _cached("drafter", shape, folder, _write_drafter)
+    return _cached(f"drafter {knows}", shape, folder, partial(_write_drafter, knows=knows))
 
 
-def _cached(kind: str, shape: Shape, folder: Path | None, write: Any) -> Path:
+def _cached(kind: str, shape: Shape, folder: Path | None, write: Callable[[Path, Shape], None]) -> Path:
     folder = folder or Path(tempfile.gettempdir()) / f"gemma-agent-constructed-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(repr((RECIPE, kind, sorted(asdict(shape).items()))).encode()).hexdigest()[:12]
-    path = folder / f"gemma4-{kind}-{key}.gguf"
+    path = folder / f"gemma4-{kind.split()[0]}-{key}.gguf"
     if not path.exists():
         draft = path.with_suffix(f".{os.getpid()}.tmp")
         write(draft, shape)
@@ -160,6 +167,13 @@ class _Weights:
         self.embedding = self.matrix(n_vocab, shape.width)
         self.partner = self._random.permutation(n_vocab)
 
+    def guesses(self, knows: float) -> npt.NDArray[np.intp]:
+        """For each token its partner, but for a share of 1 - ``knows``: those have each other's partners."""
+        guesses = self.partner.copy()
+        strangers = np.random.default_rng(0).permutation(guesses.size)[: round((1 - knows) * guesses.size)]
+        guesses[strangers] = np.roll(guesses[strangers], 1)
+        return guesses
+
     def matrix(self, rows: int, columns: int) -> FloatArray:
         """Rows of length about 1, so that a row times a vector of unit variance has unit variance."""
         return (self._random.standard_normal((rows, columns)) / np.sqrt(columns)).astype(np.float32)
@@ -174,17 +188,18 @@ def _write_target(path: Path, shape: Shape) -> None:
     writer.add_uint32("gemma4.attention.shared_kv_layers", shape.shared_layers)
     _add_vocabulary(writer, vocabulary)
     writer.add_tensor("token_embd.weight", weights.embedding)
-    # The row of t's partner is the embedding of t, three times as long as chance: a margin that noise does not cross.
+    # The row of t's partner is the embedding of t, three times as long as chance (by default): a margin that noise
+    # does not cross.
     output = np.empty_like(weights.embedding)
     output[weights.partner] = weights.embedding
-    writer.add_tensor("output.weight", 3 * output)
+    writer.add_tensor("output.weight", np.float32(shape.sharpness) * output)
     writer.add_tensor("output_norm.weight", np.ones(shape.width, np.float32))
     for layer in range(shape.layers):
         _add_layer(writer, weights, shape, layer)
     _finish(writer)
 
 
-def _write_drafter(path: Path, shape: Shape) -> None:
+def _write_drafter(path: Path, shape: Shape, knows: float) -> None:
     vocabulary = real_vocabulary() if shape.real_vocabulary else small_vocabulary()
     weights = _Weights(shape, len(vocabulary.tokens))
     own = replace(shape, width=shape.width // 2, layers=2, shared_layers=2, context_gain=0.01)
@@ -197,7 +212,7 @@ def _write_drafter(path: Path, shape: Shape) -> None:
     # From [embedding of t, hidden state] it keeps a projection of the embedding; the partner's row is that projection.
     projection = weights.matrix(own.width, shape.width)
     rows = np.empty((len(vocabulary.tokens), own.width), np.float32)
-    rows[weights.partner] = weights.embedding @ projection.T
+    rows[weights.guesses(knows)] = weights.embedding @ projection.T
     writer.add_tensor("token_embd.weight", rows)
     writer.add_tensor("nextn.pre_projection.weight", np.hstack([projection, np.zeros_like(projection)]))
     writer.add_tensor("nextn.post_projection.weight", weights.matrix(shape.width, own.width))

@@ -36,9 +36,17 @@ are 37), and aborts the process when more are asked for. It bounds a draft with 
 class LlamaCppBackend:
     """``inference.backend.Backend`` over one llama.cpp model and context; made by ``load``."""
 
-    def __init__(self, model: lib.llama_model_p, context: lib.llama_context_p, info: BackendInfo) -> None:
+    def __init__(
+        self,
+        model: lib.llama_model_p,
+        context: lib.llama_context_p,
+        params: lib.llama_context_params,
+        info: BackendInfo,
+    ) -> None:
         self._model: lib.llama_model_p | None = model
         self._context: lib.llama_context_p | None = context
+        self._params = params
+        self._width = lib.llama_model_n_embd(model)
         memory = lib.llama_get_memory(context)
         vocabulary = lib.llama_model_get_vocab(model)
         if not memory or not vocabulary:
@@ -77,7 +85,7 @@ class LlamaCppBackend:
         if not n_gpu_layers or not lib.llama_supports_gpu_offload():  # a GPU refuses by itself
             check_kv_memory(path, header, n_ctx * n_sequences, kv_type, swa_full=swa_full)
         native_log().clear()
-        model = _load_model(path, n_gpu_layers, progress)
+        model = load_native_model(path, n_gpu_layers, progress)
         params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)
         params.swa_full = swa_full
         params.type_k = params.type_v = KV_TYPES[kv_type]
@@ -93,7 +101,7 @@ class LlamaCppBackend:
                 f"A context of {n_ctx:,} tokens for {path.name} does not fit into memory ({native_log().reason()}); "
                 "choose a smaller context or a smaller model."
             )
-        return cls(model, context, _info(path, header, model, context, params))
+        return cls(model, context, params, _info(path, header, model, context, params))
 
     @property
     def info(self) -> BackendInfo:
@@ -111,6 +119,29 @@ class LlamaCppBackend:
         if self._context is None:
             raise EngineClosed("The model was closed; start the engine again.")
         return self._context
+
+    @property
+    def width(self) -> int:
+        """The length of a hidden row, in floats."""
+        return self._width
+
+    def share_memory(self, model: lib.llama_model_p) -> lib.llama_context_p | None:
+        """A context for a drafter's ``model`` that reads this one's KV memory, one row a decode; None when it fails.
+
+        Whatever the memory holds is lost, so this comes before anything is decoded. The caller frees it before this
+        backend is closed. ``request_abort`` stops its decodes too.
+        """
+        params = lib.llama_context_params.from_buffer_copy(self._params)
+        # llama.cpp reserves a row of output for each sequence.
+        params.n_batch = params.n_ubatch = params.n_outputs_max = self._info.n_sequences
+        params.n_outputs_max_per_seq = 1
+        params.ctx_type = lib.LLAMA_CONTEXT_TYPE_MTP
+        params.ctx_other = self.context
+        context = lib.llama_init_from_model(model, params)
+        if not context:
+            return None
+        lib.llama_set_abort_callback(context, self._abort.callback, self._abort.data)
+        return context
 
     def decode(self, batch: Batch) -> None:
         """Append the rows to the KV memory; raises DecodeFailed, the memory unchanged.
@@ -205,7 +236,8 @@ class LlamaCppBackend:
             self._model = None
 
 
-def _load_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None) -> lib.llama_model_p:
+def load_native_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None) -> lib.llama_model_p:
+    """The weights of ``path`` as a native model, which the caller frees; raises ModelLoadError."""
     params = lib.llama_model_default_params()
     params.n_gpu_layers = n_gpu_layers if lib.llama_supports_gpu_offload() else 0
 

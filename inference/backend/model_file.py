@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inference.errors import ModelLoadError, NotEnoughMemory
+from inference.errors import DrafterMismatch, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader, read_header
 from inference.memory import available_bytes, kv_bytes, kv_shape
 
@@ -15,6 +15,19 @@ _NOT_A_TARGET = {
     "gemma4-assistant": "a drafter, which only works beside its target model",
     "clip": "an image encoder",
 }
+
+# Settings without which llama.cpp aborts the process, or reads another model's value.
+_ASSISTANT_KEYS = (
+    "block_count",
+    "embedding_length",
+    "embedding_length_out",
+    "nextn_predict_layers",
+    "attention.key_length",
+    "attention.value_length",
+    "attention.key_length_swa",
+    "attention.value_length_swa",
+    "attention.sliding_window",
+)
 
 
 def check_model_file(path: Path) -> GgufHeader:
@@ -29,6 +42,31 @@ def check_model_file(path: Path) -> GgufHeader:
         raise ModelLoadError(f"{path} is {_NOT_A_TARGET[architecture]}; choose the model file itself.")
     if not header.tensor_count:
         raise ModelLoadError(f"{path} holds a vocabulary and no weights; choose a complete model file.")
+    return header
+
+
+def check_assistant_file(path: Path, width: int, n_vocab: int) -> GgufHeader:
+    """The header of ``path`` when it is a Gemma 4 drafter for a target with hidden rows of ``width`` floats.
+
+    Raises ModelLoadError for a file that llama.cpp would answer with an abort, DrafterMismatch for another target's.
+    """
+    header = read_header(path)
+    prefix = header.architecture + "."
+    if header.architecture != "gemma4-assistant":
+        raise ModelLoadError(
+            f"{path} is no Gemma 4 drafter ({header.architecture or 'of unknown kind'}); leave it out."
+        )
+    missing = [key for key in _ASSISTANT_KEYS if header.integer(prefix + key) < 1]
+    if missing:
+        raise ModelLoadError(f"The drafter {path} lacks the setting {prefix}{missing[0]}; fetch it again.")
+    if header.integer(prefix + "nextn_predict_layers") != header.n_layers:
+        raise ModelLoadError(f"The drafter {path} has layers that do not predict; fetch it again.")
+    made_for = header.integer(prefix + "embedding_length_out")
+    if made_for != width or header.n_vocab != n_vocab:
+        raise DrafterMismatch(
+            f"The drafter {path.name} was made for a model of width {made_for:,} with {header.n_vocab:,} tokens, not "
+            f"{width:,} and {n_vocab:,}; use the drafter that comes with the model."
+        )
     return header
 
 

@@ -95,3 +95,45 @@ class BatchColumns:
         self._logits[:count] = batch.logits
         self._batch.n_tokens = count
         return self._batch
+
+
+class HiddenRow:
+    """The memory behind a ``llama_batch`` of one row that holds both a token and the hidden state before it.
+
+    ``width`` is the length of the hidden state in floats. llama.cpp's own allocator makes such a batch with one of the
+    two only.
+    """
+
+    def __init__(self, native_batch: Any, width: int) -> None:
+        self._batch = native_batch
+        self._token = np.zeros(1, np.int32)
+        self._position = np.zeros(1, np.int32)
+        self._sequence = np.zeros(1, np.int32)
+        self._count = np.ones(1, np.int32)
+        self._address = np.array([self._sequence.ctypes.data], np.uintp)
+        self._logits = np.ones(1, np.int8)
+        self._hidden = np.zeros(width, np.float32)
+        self._bytes = self._hidden.nbytes
+        self._start = self._hidden.ctypes.data
+        native_batch.n_tokens = 1
+        native_batch.token = pointer(self._token, ctypes.c_int32)
+        native_batch.embd = pointer(self._hidden, ctypes.c_float)
+        native_batch.pos = pointer(self._position, ctypes.c_int32)
+        native_batch.n_seq_id = pointer(self._count, ctypes.c_int32)
+        native_batch.seq_id = pointer(self._address, ctypes.POINTER(ctypes.c_int32))
+        native_batch.logits = pointer(self._logits, ctypes.c_int8)
+
+    @property
+    def native(self) -> Any:
+        """The native batch, valid as long as this object lives."""
+        return self._batch
+
+    def place(self, position: int, sequence: int) -> None:
+        """Where the row stands."""
+        self._position[0] = position
+        self._sequence[0] = sequence
+
+    def fill(self, token: int, hidden: Any) -> None:
+        """The token, and the hidden state that the native pointer ``hidden`` leads to (copied)."""
+        self._token[0] = token
+        ctypes.memmove(self._start, hidden, self._bytes)

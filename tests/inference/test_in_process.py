@@ -98,6 +98,31 @@ def test_requests_are_served_in_their_order_and_reuse_each_other() -> None:
     run_engine(roomy(), use)
 
 
+def test_two_clients_are_served_by_turns() -> None:
+    async def use(engine: InProcessEngine) -> None:
+        endless = engine.submit(Request("a", PROMPT, ENDLESS), client="a")
+        while not isinstance(await anext(endless), TokensDecoded):
+            pass
+        events = await read(engine.submit(Request("b", (5, *PROMPT), 20), client="b"))
+        assert reason_of(events) is FinishReason.LENGTH
+        await endless.aclose()
+
+    run_engine(LedgerBackend(LedgerShape(n_ctx=ENDLESS, n_sequences=2)), use)
+
+
+def test_background_work_makes_way_for_a_request_at_once() -> None:
+    backend = Stuck()
+
+    async def use(engine: InProcessEngine) -> None:
+        ahead = engine.submit(Request("ahead", PROMPT, 0, background=True))
+        later = engine.submit(Request("later", PROMPT, 0, background=True))
+        await asyncio.to_thread(backend.inside.wait, 30)
+        assert reason_of(await read(engine.submit(Request("b", PROMPT, 2)))) is FinishReason.LENGTH
+        assert [reason_of(await read(stream)) for stream in (ahead, later)] == [FinishReason.CANCELLED] * 2
+
+    run_engine(backend, use)
+
+
 def test_a_running_request_can_be_cancelled_and_keeps_what_it_said() -> None:
     async def use(engine: InProcessEngine) -> None:
         events: list[EngineEvent] = []
