@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -51,9 +52,13 @@ _FILE_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class SkippedArray:
-    """Stands in the metadata for an array too long to be worth building; ``count`` is its length."""
+    """Stands in the metadata for an array that is not built; ``count`` is its length.
+
+    ``checksum`` is the CRC-32 of the texts in it, 0 for numbers.
+    """
 
     count: int
+    checksum: int = 0
 
 
 Scalar = int | float | bool | str
@@ -237,8 +242,9 @@ class _Reader:
         if count > MAX_ARRAY or self._elements > MAX_ELEMENTS:
             raise self._damaged(f"an array of {count} entries")
         if kind == _STRING:
+            start = self._at
             self._skip_texts(count)
-            return SkippedArray(count)
+            return SkippedArray(count, zlib.crc32(self._data[start : self._at]))
         if kind not in _FORMATS:
             raise self._damaged(f"an array of unknown type {kind}")
         layout = struct.Struct(f"<{count}{_FORMATS[kind]}")

@@ -52,7 +52,7 @@ class Shape:
     ``window`` is the sliding window in tokens; ``shared_layers`` layers at the end own no KV; ``context_gain`` is how
     strongly attention moves the logits away from the fixed partner. At 0.5 a wrong cache changes logits by several
     units, while the best token keeps a margin of 0.5 over noise of 0.01; at 0.8 a tenth of the tokens are no partners
-    and one in fifty is a near-tie; at 0.1 a drafter is nearly always right. ``sharpness`` scales the logits: at 0.3 a
+    and one in fifty is a near-tie; at 0.1 a drafter is nearly always right. ``sharpness`` scales the logits: at 1.0 a
     draw at temperature 1 has many likely outcomes.
     """
 

@@ -174,6 +174,11 @@ class LlamaCppBackend:
             raise DecodeFailed("The decode was stopped on request.")
         raise DecodeFailed(f"llama.cpp failed while decoding ({native_log().reason()}).")
 
+    def abort_with(self, other: LlamaCppBackend) -> None:
+        """From now on ``other.request_abort`` stops this backend's decodes too."""
+        self._abort = other._abort
+        lib.llama_set_abort_callback(self.context, self._abort.callback, self._abort.data)
+
     def request_abort(self) -> None:
         """From any thread: the decode in progress fails at its next graph node (CPU; a GPU finishes its graph)."""
         self._abort.set()

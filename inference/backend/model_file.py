@@ -70,6 +70,16 @@ def check_assistant_file(path: Path, width: int, n_vocab: int) -> GgufHeader:
     return header
 
 
+def check_same_vocabulary(target: Path, drafter: Path) -> None:
+    """Raise DrafterMismatch unless both files have the same tokens under the same ids; ModelLoadError for no model."""
+    names = [read_header(path).metadata.get("tokenizer.ggml.tokens") for path in (target, drafter)]
+    if names[0] != names[1]:
+        raise DrafterMismatch(
+            f"{drafter.name} cannot draft for {target.name}: their vocabularies differ; use a smaller model of the "
+            "same family."
+        )
+
+
 def check_kv_memory(path: Path, header: GgufHeader, n_ctx: int, kv_type: str, *, swa_full: bool) -> None:
     """Raise NotEnoughMemory when ``n_ctx`` tokens (of all sequences together) do not fit into this machine's memory.
 

@@ -1,6 +1,6 @@
 """Gemma 4's MTP drafter on llama.cpp itself, on constructed pairs: what it proposes, and that it changes no output.
 
-Truth is decoding without a drafter, padded to two rows: a CPU computes one row with other kernels than several.
+What is true stands in ``padded``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import random
 import subprocess
 import sys
 import textwrap
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,58 +17,17 @@ import pytest
 from inference.backend import Batch
 from inference.backend.llama_assistant import LlamaCppAssistant
 from inference.backend.llama_cpp import LlamaCppBackend
-from inference.drafters import Drafter, Generation
+from inference.drafters import Generation
 from inference.drafters.mtp import MtpDrafter
 from inference.errors import DrafterMismatch, EngineClosed, ModelLoadError
-from inference.planner import AlwaysDraft
-from inference.prefix_cache import PrefixCache
-from inference.repetition import RepetitionLimits
-from inference.request import Finished, Request, Stats, TokensDecoded
-from inference.worker import Worker, WorkerOptions
+from inference.request import Request
 from tests.constructed_gemma4 import Shape, drafter, target
-from tests.fakes.drafters import FakeDrafter
-
-TEXT = range(494, 590)  # ids of plain characters in the constructed vocabulary
-ENDLESS = WorkerOptions(repetition=RepetitionLimits(min_tokens=1 << 30))
-PROMPT = tuple(random.Random(11).choices(TEXT, k=90))
+from tests.inference.padded import PROMPT, TEXT, MakeDrafter, drafting_worker, from_file, serve
 
 
-class Padding(FakeDrafter):
-    """Drafts one token that is nearly always wrong: every decode has two rows, and nothing else is changed."""
-
-    def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
-        return (5,)
-
-
-@dataclass(frozen=True)
-class Answer:
-    ids: tuple[int, ...]
-    stats: Stats
-
-
-def serve(worker: Worker, request: Request) -> Answer:
-    ids: list[int] = []
-    for event in worker.serve(request, lambda: False):
-        if isinstance(event, TokensDecoded):
-            ids += event.ids
-        elif isinstance(event, Finished):
-            return Answer(tuple(ids), event.stats)
-    raise AssertionError("a request ends with Finished")
-
-
-@contextmanager
-def worker(shape: Shape, n_sequences: int = 1, knows: float | None = None, k: int = 1) -> Generator[Worker]:
-    """A worker that drafts ``k`` tokens by MTP, or (``knows`` None) decodes plainly with padding."""
-    backend = LlamaCppBackend.load(target(shape), n_ctx=4096, n_batch=64, n_threads=1, n_sequences=n_sequences)
-    mtp: Drafter = Padding()
-    if knows is not None:
-        mtp = MtpDrafter(LlamaCppAssistant.load(drafter(shape, knows=knows), backend))
-    planner = AlwaysDraft(mtp, k)
-    try:
-        yield Worker(backend, PrefixCache(backend), planner, ENDLESS)
-    finally:
-        planner.close()
-        backend.close()
+def knowing(share: float) -> MakeDrafter:
+    """The assistant that knows this share of the partners."""
+    return from_file(lambda shape: drafter(shape, knows=share))
 
 
 def rows(tokens: Sequence[int], start: int, logits: int, sequence: int = 0) -> Batch:
@@ -82,14 +39,14 @@ def rows(tokens: Sequence[int], start: int, logits: int, sequence: int = 0) -> B
 
 
 def test_the_drafts_are_the_partners_that_the_target_will_choose() -> None:
-    with worker(Shape(context_gain=0.1), knows=1.0, k=4) as mtp:
+    with drafting_worker(Shape(context_gain=0.1), knowing(1.0), k=4) as mtp:
         got = serve(mtp, Request("a", PROMPT, 200))
     assert got.stats.accepted_tokens > 0.95 * got.stats.drafted_tokens > 100
 
 
 @pytest.mark.parametrize("knows", [0.2, 0.6])
 def test_a_drafter_that_knows_a_share_of_the_partners_is_accepted_as_often(knows: float) -> None:
-    with worker(Shape(context_gain=0.5), knows=knows, k=1) as mtp:
+    with drafting_worker(Shape(context_gain=0.5), knowing(knows)) as mtp:
         got = serve(mtp, Request("a", PROMPT, 1000))
     assert abs(got.stats.accepted_tokens / got.stats.drafted_tokens - knows) < 0.15
 
@@ -122,7 +79,7 @@ def test_a_second_draft_from_the_same_row_is_the_same() -> None:
 def test_the_output_is_that_of_padded_plain_decoding(k: int) -> None:
     shape = Shape(context_gain=0.6)
     request = Request("a", PROMPT, 400)
-    with worker(shape) as plain, worker(shape, knows=0.8, k=k) as mtp:
+    with drafting_worker(shape) as plain, drafting_worker(shape, knowing(0.8), k) as mtp:
         expected, got = serve(plain, request), serve(mtp, request)
     assert got.ids == expected.ids
     assert 0 < got.stats.accepted_tokens < got.stats.drafted_tokens
@@ -135,11 +92,11 @@ def test_for_every_length_of_draft_1500_tokens_are_those_of_padded_plain_decodin
     shape: Shape, n_sequences: int
 ) -> None:
     request = Request("a", PROMPT, 1500)
-    with worker(shape) as plain:
+    with drafting_worker(shape) as plain:
         expected = serve(plain, request)
     assert len(expected.ids) == 1500
     for k in range(1, 16):
-        with worker(shape, n_sequences, knows=0.8, k=k) as mtp:
+        with drafting_worker(shape, knowing(0.8), k, n_sequences) as mtp:
             assert serve(mtp, request).ids == expected.ids, f"k = {k}"
 
 
@@ -148,7 +105,7 @@ def test_conversations_with_rewinds_and_restored_windows_are_answered_as_without
     shape, dice = Shape(context_gain=0.5), random.Random(5)
     transcripts: list[tuple[int, ...]] = [()]
     replayed = 0
-    with worker(shape) as plain, worker(shape, n_sequences, knows=0.8, k=6) as mtp:
+    with drafting_worker(shape) as plain, drafting_worker(shape, knowing(0.8), 6, n_sequences) as mtp:
         for number in range(12):
             base = dice.choice(transcripts)
             kept = base if dice.random() < 0.5 else base[: dice.randrange(len(base) + 1)]
