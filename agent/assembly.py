@@ -12,15 +12,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeVar
 
 from agent.approvals import Approvals
 from agent.command_environment import command_environment
 from agent.compaction import Compactor, Opening
 from agent.confinement import Commands, open_commands
 from agent.context import preface, system_prompt
-from agent.errors import StoreError, TooBigForMemory
-from agent.journal import Journal
+from agent.errors import TooBigForMemory
+from agent.keeping import Begun, Keeper
 from agent.model import Model, ResponseOptions
 from agent.model.local import LocalModel, LocalSettings
 from agent.models.fetch import ModelOptions, ensure_model
@@ -32,7 +31,6 @@ from agent.resume import resume_conversation, take_over
 from agent.run import Limits, RunOptions
 from agent.session import Session, SessionParts
 from agent.setup import Setup
-from agent.store import SessionLog, SessionStore, StoredSession, new_session_id
 from agent.toolset import Surroundings, Toolset
 from agent.transcript import Transcript
 from inference.backend.llama_cpp import LlamaCppBackend
@@ -42,8 +40,6 @@ from inference.memory import CONTEXT_STEP, available_bytes, fit_context
 from tools.base import Tool
 from tools.registry import close_tools, tools_for
 from tools.workspace import Workspace
-
-T = TypeVar("T")
 
 WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
 
@@ -168,37 +164,35 @@ async def running_session(setup: Setup, talk: Talk, wish: Wish) -> AsyncGenerato
 
 
 class _Assembly:
-    """Collects the parts of one session; what the store refuses is told in ``notices`` and done without."""
+    """Collects the parts of one session."""
 
     def __init__(self, setup: Setup, model: Model, wish: Wish) -> None:
         self._setup = setup
         self._model = model
         self._wish = wish
+        self._keeper = Keeper(setup.state if wish.keep else None, setup.retention)
         self._notices = list(setup.notices)
-        self._store = self._kept(lambda: SessionStore(setup.state)) if wish.keep else None
         self._commands = wish.commands or open_commands(setup.config.sandbox, setup.root)
 
     def session(self) -> Opened:
         setup, wish = self._setup, self._wish
         try:
-            stored = self._stored()
-            session_id = new_session_id() if stored is None else stored.record.id
-            log = self._log(session_id, stored)
+            begun = self._keeper.begin(wish.resume, setup.root, self._model.info.name)
         except BaseException:
-            self._close_store()
+            self._keeper.close()
             raise
         workspace = Workspace(setup.root)
-        journal = self._journal(session_id, workspace)
+        journal = self._keeper.journal(begun.id, workspace)
         approvals = self._approvals()
         tools = tools_for(self._model.info.small)
         surroundings = Surroundings(workspace, journal, command_environment(os.environ), self._commands.runner)
         toolset = Toolset(tools, approvals, surroundings, shown=wish.show_tools)
         opening = Opening(wish.system or system_prompt(), self._preface())
-        transcript = self._transcript(opening, toolset, log, stored)
+        transcript = self._transcript(opening, toolset, begun)
         return Opened(
             Session(
                 SessionParts(
-                    id=session_id,
+                    id=begun.id,
                     model=self._model,
                     workspace=workspace,
                     transcript=transcript,
@@ -207,39 +201,12 @@ class _Assembly:
                     compactor=Compactor(self._model, opening, transcript, toolset),
                     journal=journal,
                     preface=opening.preface,
+                    store=None if begun.log is None else self._keeper.store,
                     close=lambda: self._close(tools),
                 )
             ),
-            tuple(self._notices),
+            (*self._notices, *self._keeper.notices),
         )
-
-    def _stored(self) -> StoredSession | None:
-        if self._wish.resume is None:
-            return None
-        if self._store is None:
-            raise StoreError("The session cannot be resumed, because the session store cannot be used.")
-        stored = self._store.load(self._wish.resume)
-        if stored.lost:
-            self._notices.append(f"{stored.lost} damaged messages of this session are left out.")
-        return stored
-
-    def _log(self, session_id: str, stored: StoredSession | None) -> SessionLog | None:
-        store = self._store
-        if store is None:
-            return None
-        if stored is not None:
-            return store.open(session_id)
-        return self._kept(lambda: store.create(session_id, self._setup.root, self._model.info.name))
-
-    def _journal(self, session_id: str, workspace: Workspace) -> Journal:
-        """On disk where possible; in memory undo still works as long as the session is open."""
-        path = self._setup.state / "journal.db" if self._wish.keep else None
-        journal = self._kept(lambda: Journal(path, session_id, workspace)) if path else None
-        if journal is None:
-            return Journal(None, session_id, workspace)
-        store = self._store
-        self._notices += journal.recover(store.held_elsewhere if store is not None else lambda _: False)
-        return journal
 
     def _approvals(self) -> Approvals:
         setup, wish = self._setup, self._wish
@@ -258,35 +225,22 @@ class _Assembly:
             return ""
         return preface(self._setup.cwd, date.today(), bare=self._setup.bare)
 
-    def _transcript(
-        self, opening: Opening, toolset: Toolset, log: SessionLog | None, stored: StoredSession | None
-    ) -> Transcript:
+    def _transcript(self, opening: Opening, toolset: Toolset, begun: Begun) -> Transcript:
+        stored = begun.stored
         if stored is None:
-            return Transcript(self._model.open(opening.system, toolset.specs()), log)
+            return Transcript(self._model.open(opening.system, toolset.specs()), begun.log)
         resumed = resume_conversation(self._model, opening, toolset, stored)
         if not resumed.exact:
             self._notices.append("This session was held with another model; it goes on from the text of it.")
-        transcript = Transcript(resumed.conversation, log)
+        transcript = Transcript(resumed.conversation, begun.log)
         take_over(transcript, stored, resumed)
         return transcript
-
-    def _kept(self, make: Callable[[], T]) -> T | None:
-        """What ``make`` returns; None with a notice when the store cannot be used."""
-        try:
-            return make()
-        except StoreError as error:
-            self._notices.append(f"{error} This session is not kept.")
-            return None
-
-    def _close_store(self) -> None:
-        if self._store is not None:
-            self._store.close()
 
     async def _close(self, tools: tuple[Tool, ...]) -> None:
         await close_tools(tools)
         if self._wish.commands is None:
             self._commands.close()
-        self._close_store()
+        self._keeper.close()
 
 
 def _context_tokens(files: LocalFiles, wanted: int | None) -> int:

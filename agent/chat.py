@@ -17,6 +17,7 @@ from rich.text import Text
 
 from agent.assembly import Wish, run_options, running_session
 from agent.clean import clean
+from agent.errors import UsageError
 from agent.events import ApprovalRequested, Notice
 from agent.interrupts import cancelling
 from agent.live_view import LiveView
@@ -28,7 +29,9 @@ from agent.setup import read_setup
 from agent.talk import make_talk
 
 _HELP = """/help            this text
-/undo            take back the last file changes
+/undo            take back the last file changes; /redo brings them back
+/rewind [N]      list the points to go back to, or go back to before message N: files and conversation;
+                 "/rewind N files" and "/rewind N conversation" take only one of them along
 /compact [what]  summarise the conversation, keeping what is named
 /mode [name]     show or change what may run without a question: default, accept-edits, plan, yolo
 /quit            end (so does Ctrl-D)
@@ -114,8 +117,9 @@ class Chat:
     def _approve(self, event: ApprovalRequested, view: LiveView) -> None:
         view.pause()
         self._say(clean(event.preview))
+        always = f"[a]lways (`{clean(event.remember)}`)" if event.remember else "[a]lways"
         try:
-            said = self._read("Run this? [y]es, yes for this [s]ession, [a]lways, or no and why: ")
+            said = self._read(f"Run this? [y]es, yes for this [s]ession, {always}, or no and why: ")
         except EOFError:
             said = "no"
         if said is None:
@@ -134,6 +138,10 @@ class Chat:
                 self._say(_HELP)
             case "/undo":
                 self._say(clean(self._session.undo().sentence()))
+            case "/redo":
+                self._say(clean(self._session.redo().sentence()))
+            case "/rewind":
+                self._rewind(rest.split())
             case "/mode":
                 self._change_mode(rest.strip())
             case "/compact":
@@ -142,6 +150,30 @@ class Chat:
                         view.handle(event)
             case _:
                 self._say(f"There is no command {clean(command)}; /help lists them.", "yellow")
+
+    def _rewind(self, words: list[str]) -> None:
+        points = self._session.rewind_points
+        if not words:
+            for number, point in reversed(list(enumerate(points, 1))):
+                files = f"  ({len(point.files)} files changed since)" if point.files else ""
+                self._say(clean(f"{number:3}  {point.text.splitlines()[0][:80] if point.text else ''}{files}"))
+            self._say("/rewind N goes back to before message N." if points else "Nothing was said yet.", "dim")
+            return
+        number = int(words[0]) if words[0].isdecimal() else 0
+        what = words[1] if len(words) > 1 else "both"
+        if not 1 <= number <= len(points) or what not in ("both", "files", "conversation"):
+            self._say("Say /rewind N, /rewind N files or /rewind N conversation; /rewind lists them.", "yellow")
+            return
+        files, conversation = what != "conversation", what != "files"
+        try:
+            report = self._session.rewind(points[number - 1].message_id, files=files, conversation=conversation)
+        except UsageError as error:
+            self._say(clean(str(error)), "yellow")
+            return
+        if report.refused or report.restored or report.unrecorded or not conversation:
+            self._say(clean(report.sentence()))
+        if conversation and not report.refused:
+            self._say(f"Back before message {number}; /redo undoes that.", "dim")
 
     def _change_mode(self, name: str) -> None:
         try:

@@ -63,8 +63,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fix(add)
     _add_sessions(add)
     _add_models(add)
-    undo = add("undo", help="take back the last file changes made here")
-    undo.add_argument("session", nargs="?", help="a session's id (default: the latest in this repository)")
+    for name, text in (("undo", "take back the last file changes made here"), ("redo", "take back the last undo")):
+        add(name, help=text).add_argument(
+            "session", nargs="?", help="a session's id (default: the latest in this repository)"
+        )
     _add_doctor(add)
     demo = add("demo", help="make a small repository with a bug in a temporary place and repair it", allow_abbrev=False)
     demo.add_argument("--directory", metavar="DIR", help="make it there instead")
@@ -113,7 +115,7 @@ def _add_fix(add: AddCommand) -> None:
 
 
 def _add_sessions(add: AddCommand) -> None:
-    sessions = add("sessions", help="list, show, export or remove kept sessions")
+    sessions = add("sessions", help="list, show, rename, export, import or remove kept sessions")
     actions = sessions.add_subparsers(dest="action", metavar="ACTION")
     listing = actions.add_parser("list", help="the sessions of this repository (the default)")
     listing.add_argument("--all", action="store_true", help="of every repository")
@@ -121,6 +123,11 @@ def _add_sessions(add: AddCommand) -> None:
     for name, text in (("show", "print a session"), ("export", "as JSON lines"), ("rm", "remove a session")):
         action = actions.add_parser(name, help=text)
         action.add_argument("session", metavar="ID", help="the beginning of its id is enough")
+    rename = actions.add_parser("rename", help="give a session another title")
+    rename.add_argument("session", metavar="ID", help="the beginning of its id is enough")
+    rename.add_argument("title")
+    taking_in = actions.add_parser("import", help="keep an exported session here, under a new id")
+    taking_in.add_argument("file", help="JSON lines; - for standard input")
 
 
 def _add_models(add: AddCommand) -> None:
@@ -158,6 +165,10 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             from agent.session_commands import run_undo
 
             return run_undo
+        case "redo":
+            from agent.session_commands import run_redo
+
+            return run_redo
         case _ if args.print is not None or not sys.stdin.isatty():
             from agent.headless import run_print
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agent.messages import ToolCall
 from agent.readonly import reads_only
 from agent.shell import ShellLine, SimpleCommand, parse_line, walk_texts
 from tools.protected import is_secret
@@ -93,6 +94,17 @@ def assess(text: str) -> Assessment:
         f"`{' '.join(others[0].words)}` is not known to be read-only" if others else "it is more than plain reading"
     )
     return Assessment(Risk.UNKNOWN, reason, judged, _rule_for(line, others))
+
+
+def changing_command(call: ToolCall) -> str | None:
+    """The command line of a call, if it may change files; None for one that only reads, or starts no command."""
+    command = str(call.arguments.get("command") or "").strip()
+    return command if command and assess(command).risk is not Risk.READ_ONLY else None
+
+
+def commits(text: str) -> bool:
+    """Whether a line may change what git keeps, which undoing files does not take back."""
+    return any("git" in command.words for command in assess(text).commands if not command.read_only)
 
 
 def _catastrophe(line: ShellLine) -> str | None:

@@ -28,7 +28,8 @@ class Config(BaseModel):
     """Every setting with its default. Sizes are tokens, times seconds; None is "as the model or the machine wants".
 
     ``allow``, ``deny`` and ``network`` are command beginnings (``agent.permissions.Rules``); ``sandbox`` is how
-    commands are confined.
+    commands are confined. Sessions are kept for ``keep_days`` after their last use, and the latest ones of
+    ``keep_megabytes``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -47,6 +48,8 @@ class Config(BaseModel):
     deny: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
+    keep_days: float | None = Field(default=180, gt=0)
+    keep_megabytes: int | None = Field(default=500, ge=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,14 +91,18 @@ class TurnFinished:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRequested:
-    """The run waits for ``session.answer(request_id, ...)``. ``preview`` is a unified diff or the command,
-    unabridged; ``remember`` is the command rule that "always" would keep, None where nothing can be kept."""
+    """The run waits for ``session.answer(request_id, ...)``.
+
+    ``preview`` is a unified diff or the command, unabridged; ``warnings`` name what in it can deceive the eye, a
+    sentence each. ``remember`` is the rule that "always" would keep; None: it would allow this one call only.
+    """
 
     request_id: str
     call: ToolCall
     reason: str
     preview: str
     remember: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

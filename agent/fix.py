@@ -18,7 +18,8 @@ from agent.evidence import Sources, gather
 from agent.failures import TestRun
 from agent.messages import Usage
 from agent.repair import Candidate, DirectRepair, Repair, ToolRepair, Workbench, restoring_calls
-from agent.session import Mark, Session
+from agent.rewind import Mark
+from agent.session import Session
 from tools.base import FileChange
 
 Emit = Callable[[AgentEvent], None]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from agent.errors import StoreError
@@ -43,6 +44,13 @@ class SessionLocks:
         if descriptor is not None:
             os.close(descriptor)
 
+    def remove(self, session_id: str) -> None:
+        """Give the lock of a session that is no more back, with its file."""
+        if self._folder is not None:
+            with suppress(OSError):
+                (self._folder / session_id).unlink()
+        self.release(session_id)
+
     def release_all(self) -> None:
         """Give every lock back."""
         for session_id in tuple(self._held):
@@ -58,7 +66,15 @@ class SessionLocks:
             raise StoreError(f"The lock {path} cannot be made: {error.strerror}.") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
         except OSError:
-            os.close(descriptor)
-            return None
-        return descriptor
+            pass
+        os.close(descriptor)
+        return None
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the file was not removed between its opening and its locking; raises OSError."""
+    mine, there = os.fstat(descriptor), path.stat()
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)

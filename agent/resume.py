@@ -44,8 +44,8 @@ def resume_conversation(model: Model, opening: Opening, toolset: Toolset, stored
 def take_over(transcript: Transcript, stored: StoredSession, resumed: Resumed) -> None:
     """Give a new transcript the stored messages; calls that a crash cut off get a result that says so."""
     generation = stored.snapshot.generation if stored.snapshot is not None else 0
-    marks = stored.marks if resumed.exact else {}
-    transcript.resume(stored.messages, marks, generation if resumed.exact else generation + 1)
+    kept = resumed.exact and stored.snapshot is not None
+    transcript.resume(stored.messages, generation, stored.positions if kept else None)
     cut_off = unanswered(stored.messages)
     if cut_off and resumed.exact:
         transcript.add_results(cut_off)

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.approvals import Approvals
 from agent.compaction import Compactor
 from agent.errors import AgentError, UsageError
-from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted, SessionStarted
-from agent.journal import Journal, UndoReport
+from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted, SessionStarted, Steered
+from agent.journal import Journal
 from agent.loop import run_turns
 from agent.messages import Message, ToolCall, ToolResultMessage, UserMessage
 from agent.model import Model
 from agent.permissions import Decision, Mode, Rules
+from agent.restore import UndoReport
+from agent.rewind import Mark, Rewinder, RewindPoint
 from agent.run import Run, RunOptions, RunParts
+from agent.store import SessionStore
 from agent.toolset import Toolset
-from agent.transcript import Transcript, TranscriptMark
+from agent.transcript import Transcript
 from inference.errors import EngineError
 from tools.base import FileChange
 from tools.workspace import Workspace
@@ -40,7 +43,7 @@ class SessionParts:
     """What a session is made of; ``agent.assembly`` puts it together.
 
     ``preface`` is read by the model before the first user message: instructions and environment. ``close`` frees
-    what the parts hold.
+    what the parts hold. ``store`` is where the session is kept, if it is.
     """
 
     id: str
@@ -52,15 +55,8 @@ class SessionParts:
     compactor: Compactor
     journal: Journal
     preface: str = ""
+    store: SessionStore | None = None
     close: Callable[[], Awaitable[None]] = _nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A point of a session to come back to: transcript and files."""
-
-    transcript: TranscriptMark
-    journal: int
 
 
 class Session:
@@ -68,6 +64,7 @@ class Session:
 
     def __init__(self, parts: SessionParts) -> None:
         self._parts = parts
+        self._rewinder = Rewinder(parts.transcript, parts.journal, parts.model)
         self._run: Run | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -135,8 +132,14 @@ class Session:
         if self._run is not None:
             raise UsageError("A run is in progress; steer it, or cancel it first.")
         events: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
-        parts = RunParts(self._parts.transcript, self._parts.toolset, self._parts.compactor, events.put_nowait)
         options = options or RunOptions()
+
+        def emit(event: AgentEvent) -> None:
+            if isinstance(event, Steered):
+                self._rewinder.note_message(event.message_id)
+            events.put_nowait(event)
+
+        parts = RunParts(self._parts.transcript, self._parts.toolset, self._parts.compactor, emit)
         self._run = run = Run(parts, options)
         self._idle.clear()
         task = asyncio.create_task(self._work(run, text, options.limits.seconds, events))
@@ -185,7 +188,7 @@ class Session:
 
     def checkpoint(self) -> Mark:
         """The point that is now, for ``rewind_to``."""
-        return Mark(self._parts.transcript.mark(), self._parts.journal.mark())
+        return self._rewinder.mark()
 
     def rewind_to(self, mark: Mark, *, files: bool = True, conversation: bool = True) -> UndoReport:
         """Go back to a point: our own file changes since are taken back, the conversation forgets what followed.
@@ -193,30 +196,51 @@ class Session:
         When a file was changed by someone else since, nothing happens at all and the report says which.
         """
         self._require_idle()
-        report = self._parts.journal.undo_since(mark.journal) if files else UndoReport()
-        if conversation and not report.refused:
-            self._parts.transcript.rewind(mark.transcript)
-        return report
+        return self._rewinder.rewind_to(mark, files=files, conversation=conversation)
+
+    @property
+    def rewind_points(self) -> tuple[RewindPoint, ...]:
+        """The points before the user's messages, the latest first."""
+        return self._rewinder.points()
+
+    def preview_rewind(self, message_id: str) -> UndoReport:
+        """What ``rewind`` would do to files now; raises UsageError when the message is unknown."""
+        return self._rewinder.preview(message_id)
 
     def rewind(self, message_id: str, *, files: bool = True, conversation: bool = True) -> UndoReport:
-        """Go back to before a user message; raises UsageError when it is unknown."""
-        transcript = self._parts.transcript.mark_before(message_id)
-        later = [each.id for each in self.messages[transcript.messages :] if isinstance(each, UserMessage)]
-        marks = (self._parts.journal.mark_before(each) for each in later)
-        journal = next((mark for mark in marks if mark is not None), self._parts.journal.mark())
-        return self.rewind_to(Mark(transcript, journal), files=files, conversation=conversation)
+        """Go back to before a user message, as ``rewind_to`` does; raises UsageError when it is unknown."""
+        self._require_idle()
+        return self._rewinder.rewind(message_id, files=files, conversation=conversation)
 
     def undo(self) -> UndoReport:
         """Take back the file changes of the latest run that has any; the conversation stays."""
         self._require_idle()
-        return self._parts.journal.undo_last_run()
+        return self._rewinder.undo()
+
+    def redo(self) -> UndoReport:
+        """Take back the latest undo or rewind; nothing is left to redo once something new was said or changed."""
+        self._require_idle()
+        return self._rewinder.redo()
 
     def changes_since(self, mark: Mark) -> Sequence[FileChange]:
         """What became of each file since a point."""
         return self._parts.journal.net_changes(mark.journal)
 
+    def rename(self, title: str) -> None:
+        """Give the session another title; raises UsageError when it is not kept, StoreError."""
+        self._store().rename(self.id, title)
+
+    def fork(self) -> str:
+        """Copy the session as it is now; the copy's id, to be opened in its place. Raises as ``rename`` does."""
+        self._require_idle()
+        return self._store().fork(self.id)
+
+    def export(self) -> Iterator[str]:
+        """The session as JSON lines; raises as ``rename`` does."""
+        return self._store().export(self.id)
+
     async def close(self, *, keep_model: bool = False) -> None:
-        """End a run, close tools and files, and the model unless another session is to go on with it."""
+        """End a run, close tools, files and model; ``keep_model`` leaves that loaded for another session."""
         self.cancel()
         await self._idle.wait()  # a tool may need a moment to hand over what it has
         await self._parts.close()
@@ -229,6 +253,11 @@ class Session:
             self._run.stop(end)
             self._parts.approvals.abandon()
 
+    def _store(self) -> SessionStore:
+        if self._parts.store is None:
+            raise UsageError("This session is not kept, so it can be neither renamed, copied nor exported.")
+        return self._parts.store
+
     def _require_idle(self) -> None:
         if self._run is not None:
             raise UsageError("A run is in progress; cancel it first.")
@@ -240,7 +269,7 @@ class Session:
             clock = asyncio.get_running_loop().call_later(seconds, self._stop, RunEnd.LIMIT)
         try:
             message = UserMessage(_new_id(), text)
-            self._parts.journal.begin_run(message.id)
+            self._rewinder.begin_run(message.id)
             events.put_nowait(RunStarted(message.id, text))
             end = await self._carry_out(run, message, events.put_nowait)
             if trouble := self._parts.transcript.take_trouble():

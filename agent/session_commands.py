@@ -1,4 +1,4 @@
-"""``agent sessions`` and ``agent undo``: answers on standard output.
+"""``agent sessions``, ``agent undo`` and ``agent redo``: answers on standard output.
 
 They load no model.
 """
@@ -17,6 +17,8 @@ from agent.clean import clean
 from agent.errors import UsageError
 from agent.journal import Journal
 from agent.messages import AssistantMessage, Message, ToolResultMessage, UserMessage
+from agent.restore import UndoReport
+from agent.session_import import read_export
 from agent.setup import Setup, read_setup
 from agent.store import SessionRecord, SessionStore
 from tools.workspace import Workspace
@@ -36,22 +38,33 @@ def run_sessions(args: argparse.Namespace) -> int:
 
 def run_undo(args: argparse.Namespace) -> int:
     """Take back the latest file changes of a session; 1 when a file was changed since."""
+    return _with_journal(args, Journal.undo_last_run)
+
+
+def run_redo(args: argparse.Namespace) -> int:
+    """Take back the latest undo of a session; 1 when a file was changed since."""
+    return _with_journal(args, Journal.redo)
+
+
+def _with_journal(args: argparse.Namespace, act: Callable[[Journal], UndoReport]) -> int:
     setup = read_setup(args)
     store = SessionStore(setup.state)
     try:
         here = store.sessions(setup.root)
         if args.session is None and not here:
-            raise UsageError(f"There is no session in {setup.root}, so there is nothing to undo.")
+            raise UsageError(f"There is no session in {setup.root}, so there is nothing to {args.command}.")
         record = here[0] if args.session is None else store.find(args.session)
         store.hold(record.id)
         journal = Journal(setup.state / "journal.db", record.id, Workspace(Path(record.cwd)))
         try:
-            report = journal.undo_last_run()
+            unclear = journal.recover(store.held_elsewhere)
+            report = act(journal)
         finally:
             journal.close()
     finally:
         store.close()
-    print(clean(report.sentence()))
+    for sentence in (*unclear, report.sentence()):
+        print(clean(sentence))
     return 1 if report.refused else 0
 
 
@@ -102,6 +115,21 @@ def _export(args: argparse.Namespace, _setup: Setup, store: SessionStore) -> int
     return 0
 
 
+def _import(args: argparse.Namespace, setup: Setup, store: SessionStore) -> int:
+    imported = read_export(args.file)
+    session_id = store.take_in(imported.messages, imported.title, setup.root)
+    left_out = f" {imported.lost} lines could not be read and are left out." if imported.lost else ""
+    print(f"Imported {len(imported.messages)} messages as {session_id}.{left_out}")
+    return 0
+
+
+def _rename(args: argparse.Namespace, _setup: Setup, store: SessionStore) -> int:
+    record = store.find(args.session)
+    store.rename(record.id, args.title)
+    print(clean(f"{record.id} is now called {args.title}."))
+    return 0
+
+
 def _remove(args: argparse.Namespace, _setup: Setup, store: SessionStore) -> int:
     record = store.find(args.session)
     store.remove(record.id)
@@ -113,5 +141,7 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace, Setup, SessionStore], int]] = 
     "list": _list,
     "show": _show,
     "export": _export,
+    "import": _import,
+    "rename": _rename,
     "rm": _remove,
 }

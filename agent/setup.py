@@ -24,6 +24,7 @@ from agent.context import project_root
 from agent.paths import config_file, state_dir
 from agent.permissions import Rules
 from agent.remembered import Remembered
+from agent.retention import Retention
 
 _FLAGS = ("model", "mode", "context", "max_turns", "max_tokens", "max_seconds", "seed", "offline", "sandbox")
 
@@ -41,6 +42,12 @@ class Setup:
     state: Path
     bare: bool = False
     notices: tuple[str, ...] = ()
+
+    @property
+    def retention(self) -> Retention:
+        """How long, and how much of it, what was said is kept."""
+        megabytes = self.config.keep_megabytes
+        return Retention(self.config.keep_days, None if megabytes is None else megabytes * 1_000_000)
 
     @property
     def rules(self) -> Rules:

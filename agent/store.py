@@ -8,41 +8,23 @@ from __future__ import annotations
 import json
 import secrets
 import time
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Cursor, Row
+from sqlite3 import Row
 
 from agent.clean import clean
-from agent.database import BUSY_SECONDS, Database, Schema
+from agent.database import Database
+from agent.database_schema import BUSY_SECONDS
 from agent.errors import UsageError
 from agent.locks import SessionLocks
-from agent.message_json import from_json, kind_of, to_json
-from agent.messages import Message, UserMessage
+from agent.message_json import to_json
+from agent.messages import Message
+from agent.retention import Retention
+from agent.session_log import SessionLog
+from agent.store_tables import SCHEMA, message_row, read_dump, read_message
 from agent.transcript import Snapshot
-
-_SCHEMA = Schema(
-    "session store",
-    1,
-    """
-    CREATE TABLE sessions (
-        id TEXT PRIMARY KEY, title TEXT NOT NULL, cwd TEXT NOT NULL, model TEXT NOT NULL, parent TEXT,
-        created REAL NOT NULL, updated REAL NOT NULL
-    );
-    CREATE TABLE messages (
-        session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE, number INTEGER NOT NULL,
-        kind TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL, body TEXT NOT NULL,
-        PRIMARY KEY (session, number)
-    );
-    CREATE TABLE transcripts (
-        session TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
-        generation INTEGER NOT NULL, messages INTEGER NOT NULL, dump BLOB NOT NULL
-    );
-    """,
-)
-_TITLE_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +45,8 @@ class SessionRecord:
 class StoredSession:
     """Everything that was kept of a session.
 
-    ``snapshot`` is None before the first message; it covers the first ``covered`` messages. ``marks`` are the
-    conversation's marks before the user messages that belong to the snapshot's conversation. ``lost`` counts messages
+    ``snapshot`` is None before the first message, and where it is damaged; it covers the first ``covered`` messages.
+    ``positions`` are the conversation's marks before those last messages that belong to it. ``lost`` counts messages
     that could not be read.
     """
 
@@ -72,7 +54,7 @@ class StoredSession:
     messages: tuple[Message, ...]
     snapshot: Snapshot | None
     covered: int
-    marks: dict[str, int]
+    positions: tuple[int, ...]
     lost: int = 0
 
 
@@ -85,8 +67,13 @@ class SessionStore:
     """All sessions of this user; ``folder`` None keeps everything in memory. Every method raises StoreError."""
 
     def __init__(self, folder: Path | None, busy_seconds: float = BUSY_SECONDS) -> None:
-        self._database = Database(None if folder is None else folder / "sessions.db", _SCHEMA, busy_seconds)
+        self._database = Database(None if folder is None else folder / "sessions.db", SCHEMA, busy_seconds)
         self._locks = SessionLocks(None if folder is None else folder / "locks")
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences on what had to be done to open the store."""
+        return self._database.notices
 
     def close(self) -> None:
         """Release every lock and close the database."""
@@ -106,6 +93,12 @@ class SessionStore:
     def open(self, session_id: str) -> SessionLog:
         """The log of a session that exists, held by this process; raises UsageError when another one holds it."""
         self.hold(session_id)
+        with self._database.transaction() as cursor:  # so that rows are counted as messages are
+            cursor.execute(
+                "DELETE FROM messages WHERE session = ? AND crc !="
+                " checksum(session, number, generation, position, body)",
+                (session_id,),
+            )
         return SessionLog(self._database, session_id)
 
     def sessions(self, cwd: Path | None = None) -> list[SessionRecord]:
@@ -131,18 +124,17 @@ class SessionStore:
             raise UsageError(f"There is no session {session_id}; `agent sessions` lists them.")
         snapshot, covered = self._snapshot(session_id)
         messages: list[Message] = []
-        marks: dict[str, int] = {}
+        positions: list[int] = []
         kept = self._database.rows("SELECT * FROM messages WHERE session = ? ORDER BY number", session_id)
         for row in kept:
-            try:
-                message = from_json(row["body"])
-            except (ValueError, KeyError, TypeError):
+            if (message := read_message(row)) is None:
                 continue
             messages.append(message)
-            if snapshot is not None and row["generation"] == snapshot.generation and isinstance(message, UserMessage):
-                marks[message.id] = row["position"]
-        lost = len(kept) - len(messages)
-        return StoredSession(_record(rows[0]), tuple(messages), snapshot, covered, marks, lost)
+            if snapshot is not None and row["generation"] == snapshot.generation:
+                positions.append(row["position"])
+        expected = max(covered, int(kept[-1]["number"]) + 1 if kept else 0)
+        lost = expected - len(messages)
+        return StoredSession(_record(rows[0]), tuple(messages), snapshot, covered, tuple(positions), lost)
 
     def fork(self, session_id: str) -> str:
         """A copy of a session under a new id."""
@@ -153,36 +145,58 @@ class SessionStore:
                 "INSERT INTO sessions SELECT ?, title, cwd, model, id, ?, ? FROM sessions WHERE id = ?",
                 (new, now, now, session_id),
             )
-            cursor.execute(
-                "INSERT INTO messages SELECT ?, number, kind, generation, position, body FROM messages"
-                " WHERE session = ?",
-                (new, session_id),
-            )
-            cursor.execute(
-                "INSERT INTO transcripts SELECT ?, generation, messages, dump FROM transcripts WHERE session = ?",
-                (new, session_id),
-            )
+            for copy in _FORK:
+                cursor.execute(copy, {"new": new, "old": session_id})
         return new
 
     def rename(self, session_id: str, title: str) -> None:
         """Give a session another title."""
         with self._database.transaction() as cursor:
-            cursor.execute("UPDATE sessions SET title = ? WHERE id = ?", (title, session_id))
+            cursor.execute("UPDATE sessions SET title = ? WHERE id = ?", (clean(title).strip(), session_id))
 
     def remove(self, session_id: str) -> None:
         """Delete a session; raises UsageError while a process holds it."""
         self.hold(session_id)
         with self._database.transaction() as cursor:
             cursor.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
-        self.release(session_id)
+        self._database.shrink()
+        self._locks.remove(session_id)
+
+    def prune(self, retention: Retention) -> int:
+        """Delete the sessions that need not be kept, except those that are open; how many."""
+        records = self.sessions()
+        oldest = 0.0 if retention.days is None else time.time() - 86_400 * retention.days
+        gone = [each.id for each in records if each.updated < oldest]
+        if retention.bytes is not None and self._bytes() > retention.bytes:
+            gone += self._beyond([each.id for each in records if each.id not in gone], retention.bytes)
+        removed = [each for each in gone if not self.held_elsewhere(each)]
+        if removed:
+            with self._database.transaction() as cursor:
+                cursor.executemany("DELETE FROM sessions WHERE id = ?", [(each,) for each in removed])
+            self._database.shrink()
+            for each in removed:
+                self._locks.remove(each)
+        return len(removed)
 
     def export(self, session_id: str) -> Iterator[str]:
-        """The session as JSON lines: first its record, then one message a line."""
+        """The session as JSON lines: first its record, then one message a line; ``session_import`` reads them."""
         stored = self.load(session_id)
         record = stored.record
-        yield json.dumps({"kind": "session", "id": record.id, "title": record.title, "cwd": record.cwd})
+        facts = {key: getattr(record, key) for key in ("id", "title", "cwd", "model", "created", "updated")}
+        yield json.dumps({"kind": "session", "format": 1, **facts})
         for message in stored.messages:
-            yield json.dumps(to_json(message), ensure_ascii=False)
+            yield json.dumps(to_json(message))
+
+    def take_in(self, messages: Sequence[Message], title: str, cwd: Path) -> str:
+        """Keep an imported session under a new id; the model will read it as text."""
+        session_id = new_session_id()
+        now = time.time()
+        rows = [message_row(session_id, number, (0, 0), message) for number, message in enumerate(messages)]
+        with self._database.transaction() as cursor:
+            values = (session_id, clean(title), str(cwd), now, now)
+            cursor.execute("INSERT INTO sessions VALUES (?, ?, ?, '', NULL, ?, ?)", values)
+            cursor.executemany("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)", rows)
+        return session_id
 
     def held_elsewhere(self, session_id: str) -> bool:
         """Whether another living process has the session open."""
@@ -201,63 +215,36 @@ class SessionStore:
         rows = self._database.rows("SELECT * FROM transcripts WHERE session = ?", session_id)
         if not rows:
             return None, 0
-        try:
-            dump = zlib.decompress(rows[0]["dump"]).decode("utf-8", "surrogatepass")
-        except (zlib.error, UnicodeDecodeError, TypeError):
-            return None, 0
-        return Snapshot(dump, rows[0]["generation"]), rows[0]["messages"]
+        parts = self._database.rows("SELECT * FROM parts WHERE session = ? ORDER BY number", session_id)
+        dump = read_dump(rows[0], parts)
+        return None if dump is None else Snapshot(dump, rows[0]["generation"]), rows[0]["messages"]
 
+    def _bytes(self) -> int:
+        rows = self._database.rows("SELECT page_count * page_size AS n FROM pragma_page_count, pragma_page_size")
+        return int(rows[0]["n"])
 
-class SessionLog:
-    """Writes one session (a ``transcript.TranscriptLog``): messages and transcript in one transaction."""
-
-    def __init__(self, database: Database, session_id: str) -> None:
-        self._database = database
-        self._session = session_id
-        rows = database.rows("SELECT count(*) AS n FROM messages WHERE session = ?", session_id)
-        self._count = int(rows[0]["n"])
-
-    def append(self, messages: Sequence[Message], positions: Sequence[int], snapshot: Snapshot) -> None:
-        """Keep new messages and the transcript that includes them."""
-        with self._database.transaction() as cursor:
-            cursor.executemany(
-                "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        self._session,
-                        self._count + number,
-                        kind_of(message),
-                        snapshot.generation,
-                        position,
-                        _body(message),
-                    )
-                    for number, (message, position) in enumerate(zip(messages, positions, strict=True))
-                ],
-            )
-            count = self._count + len(messages)
-            self._keep_transcript(cursor, snapshot, count)
-            first = next((each.text for each in messages if isinstance(each, UserMessage)), "")
-            cursor.execute(
-                "UPDATE sessions SET updated = ?, title = CASE title WHEN '' THEN ? ELSE title END WHERE id = ?",
-                (time.time(), _title(first), self._session),
-            )
-        self._count = count
-
-    def truncate(self, count: int, snapshot: Snapshot) -> None:
-        """Keep the first ``count`` messages."""
-        with self._database.transaction() as cursor:
-            cursor.execute("DELETE FROM messages WHERE session = ? AND number >= ?", (self._session, count))
-            self._keep_transcript(cursor, snapshot, count)
-        self._count = count
-
-    def _keep_transcript(self, cursor: Cursor, snapshot: Snapshot, count: int) -> None:
-        dump = zlib.compress(snapshot.dump.encode("utf-8", "surrogatepass"), 1)
-        cursor.execute(
-            "INSERT OR REPLACE INTO transcripts VALUES (?, ?, ?, ?)",
-            (self._session, snapshot.generation, count, dump),
+    def _beyond(self, ids: Sequence[str], limit: int) -> list[str]:
+        """The sessions, latest first, that do not fit into so many bytes; the latest one always does."""
+        query = (
+            "SELECT (SELECT coalesce(sum(length(body)), 0) FROM messages WHERE session = :id)"
+            " + (SELECT coalesce(sum(length(body)), 0) FROM parts WHERE session = :id) AS n"
         )
+        total, beyond = 0, list[str]()
+        for session_id in ids:
+            total += int(self._database.rows(query.replace(":id", "?"), session_id, session_id)[0]["n"])
+            beyond += [session_id] if total > limit and session_id != ids[0] else []
+        return beyond
 
 
+_FORK = (
+    "INSERT INTO messages SELECT :new, number, generation, position, body,"
+    " iif(crc = checksum(session, number, generation, position, body),"
+    " checksum(:new, number, generation, position, body), crc) FROM messages WHERE session = :old",
+    "INSERT INTO transcripts SELECT :new, generation, parts, messages, header,"
+    " iif(crc = checksum(session, header), checksum(:new, header), crc) FROM transcripts WHERE session = :old",
+    "INSERT INTO parts SELECT :new, number, body,"
+    " iif(crc = checksum(session, number, body), checksum(:new, number, body), crc) FROM parts WHERE session = :old",
+)
 _SELECT = "SELECT s.*, count(m.number) AS n FROM sessions s LEFT JOIN messages m ON m.session = s.id"
 
 
@@ -265,13 +252,3 @@ def _record(row: Row) -> SessionRecord:
     return SessionRecord(
         row["id"], row["title"], row["cwd"], row["model"], row["created"], row["updated"], row["n"], row["parent"]
     )
-
-
-def _body(message: Message) -> str:
-    """JSON with every character escaped: lone surrogates, which SQLite refuses, stay as they are."""
-    return json.dumps(to_json(message))
-
-
-def _title(text: str) -> str:
-    line = clean(text).strip().split("\n", 1)[0]
-    return line if len(line) <= _TITLE_CHARACTERS else line[: _TITLE_CHARACTERS - 1] + "…"

@@ -8,13 +8,14 @@ from __future__ import annotations
 import difflib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from agent.approvals import Approvals, Question
+from agent.commands import changing_command, commits
 from agent.diffs import file_changed
 from agent.errors import StoreError
 from agent.events import (
@@ -115,8 +116,27 @@ class Toolset:
         )
         await self._permit(tool, call, (arguments, context), emit)
         emit(ToolStarted(call, tool.summary(arguments)))
-        output = await tool.run(arguments, context)
+        if tool.effect is Effect.EXECUTE and (command := changing_command(call)) is not None:
+            output = await self._recorded(command, tool.run(arguments, context))
+        else:
+            output = await tool.run(arguments, context)
         self._note_path(tool, call, output)
+        return output
+
+    async def _recorded(self, command: str, work: Coroutine[Any, Any, ToolOutput]) -> ToolOutput:
+        """Run a command that may change files, for undo to know of it however it ends."""
+        recorder = self._surroundings.recorder
+        try:
+            number = recorder.begin_command(command)
+        except StoreError:
+            work.close()
+            raise
+        try:
+            output = await work
+        except BaseException as error:
+            recorder.end_command(number, (), complete=isinstance(error, ToolError))  # then it did not even begin
+            raise
+        recorder.end_command(number, output.changes, output.changes_complete and not commits(command))
         return output
 
     def _find(self, call: ToolCall) -> Tool:

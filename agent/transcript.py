@@ -5,24 +5,25 @@ It asks nobody and runs nothing; ``agent.loop`` does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.errors import StoreError, UsageError
 from agent.messages import AssistantMessage, Message, ToolResultMessage, UserMessage
-from agent.model import Conversation, ModelEvent, ResponseOptions
+from agent.model import Conversation, Dump, ModelEvent, ResponseOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the store keeps beside the messages: the dumped conversation, and how many conversations came before it.
+    """What the store keeps beside the messages: the conversation's parts after its first ``first`` ones.
 
     A compaction begins a new conversation; ``generation`` counts them.
     """
 
-    dump: str
+    dump: Dump
     generation: int
+    first: int = 0
 
 
 class TranscriptLog(Protocol):
@@ -46,6 +47,16 @@ class TranscriptMark:
     messages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What a rewind took away, to bring it back: a transcript as it was, with a conversation of its own."""
+
+    conversation: Conversation
+    messages: tuple[Message, ...]
+    positions: tuple[int, ...]
+    before: Mapping[str, TranscriptMark]
+
+
 class Transcript:
     """Owns the messages and the Conversation; goes on without its log when that fails."""
 
@@ -56,6 +67,7 @@ class Transcript:
         self._messages: list[Message] = []
         self._positions: list[int] = []  # before each message of the present conversation
         self._generation = 0
+        self._logged = 0  # parts of the conversation that the log has
         self._before: dict[str, TranscriptMark] = {}  # by id of a user message: the point before it
 
     @property
@@ -78,14 +90,18 @@ class Transcript:
         """Tokens in the conversation now."""
         return self._conversation.token_count
 
-    def resume(self, messages: Sequence[Message], marks: dict[str, int], generation: int) -> None:
-        """Take over what a store had kept of the conversation given at the start; ``marks`` are by user message."""
+    def resume(self, messages: Sequence[Message], generation: int, positions: Sequence[int] | None) -> None:
+        """Take over what a store had kept. ``positions`` are the marks before the last messages, which are those of
+        the conversation given at the start; None: the store knows nothing of this conversation."""
         self._messages = list(messages)
-        self._generation = generation
-        numbers = {message.id: index for index, message in enumerate(messages) if isinstance(message, UserMessage)}
+        self._generation = generation if positions is not None else generation + 1
+        self._logged = self._conversation.mark() if positions is not None else 0
+        self._positions = list(positions or ())
+        first = len(messages) - len(self._positions)
         self._before = {
-            message_id: TranscriptMark(self._conversation, position, numbers[message_id])
-            for message_id, position in marks.items()
+            message.id: TranscriptMark(self._conversation, position, first + index)
+            for index, (message, position) in enumerate(zip(messages[first:], self._positions, strict=True))
+            if isinstance(message, UserMessage)
         }
 
     def add_user(self, message: UserMessage, preface: str = "") -> None:
@@ -118,6 +134,10 @@ class Transcript:
         """The point that is now."""
         return TranscriptMark(self._conversation, self._conversation.mark(), len(self._messages))
 
+    def can_rewind(self, message_id: str) -> bool:
+        """Whether there is a point before this user message to come back to."""
+        return message_id in self._before
+
     def mark_before(self, message_id: str) -> TranscriptMark:
         """The point before a user message; raises UsageError when there is none to come back to."""
         if mark := self._before.get(message_id):
@@ -126,18 +146,41 @@ class Transcript:
 
     def rewind(self, mark: TranscriptMark) -> None:
         """Forget everything after ``mark``, also across a compaction."""
-        self._conversation = mark.conversation
+        self._switch(mark.conversation)
         self._conversation.rewind(mark.position)
+        self._logged = min(self._logged, mark.position)
         del self._messages[mark.messages :]
         self._positions = [each for each in self._positions if each < mark.position]
         kept = {message.id for message in self._messages if isinstance(message, UserMessage)}
         self._before = {message_id: each for message_id, each in self._before.items() if message_id in kept}
         self._write(lambda log, snapshot: log.truncate(len(self._messages), snapshot))
 
+    def remember(self, conversation: Conversation) -> Forgotten:
+        """The transcript as it is now; ``conversation`` is a copy of its present one."""
+        before = {
+            message_id: replace(mark, conversation=conversation) if mark.conversation is self._conversation else mark
+            for message_id, mark in self._before.items()
+        }
+        return Forgotten(conversation, self.messages, self.positions, before)
+
+    def bring_back(self, forgotten: Forgotten) -> None:
+        """Be again as ``remember`` found it; what is there now must be its beginning."""
+        self._switch(forgotten.conversation)
+        count = len(self._messages)
+        self._messages = list(forgotten.messages)
+        self._positions = list(forgotten.positions)
+        # The conversation of before a compaction may have been shortened by the rewind, and has no copy.
+        there = {key: mark for key, mark in forgotten.before.items() if mark.position <= mark.conversation.mark()}
+        self._before = there
+        new = self._messages[count:]
+        # Positions are known of the present conversation's messages only, which are the last ones.
+        known = self._positions[-len(new) :] if new else []
+        positions = [0] * (len(new) - len(known)) + known
+        self._write(lambda log, snapshot: log.append(new, positions, snapshot))
+
     def replace_conversation(self, conversation: Conversation) -> None:
         """Go on with another conversation that says the same in fewer tokens; the messages stay."""
-        self._conversation = conversation
-        self._generation += 1
+        self._switch(conversation)
         self._positions = []
         self._write(lambda log, snapshot: log.append([], [], snapshot))
 
@@ -146,11 +189,19 @@ class Transcript:
         self._positions.extend(positions)
         self._write(lambda log, snapshot: log.append(messages, positions, snapshot))
 
+    def _switch(self, conversation: Conversation) -> None:
+        """Go on with a conversation; another one is a new generation, of which the log has nothing yet."""
+        if conversation is not self._conversation:
+            self._conversation = conversation
+            self._generation += 1
+            self._logged = 0
+
     def _write(self, write: Callable[[TranscriptLog, Snapshot], None]) -> None:
         if self._log is None:
             return
         try:
-            write(self._log, Snapshot(self._conversation.dump(), self._generation))
+            write(self._log, Snapshot(self._conversation.dump(self._logged), self._generation, self._logged))
+            self._logged = self._conversation.mark()
         except StoreError as error:
             self._log = None
             self._trouble = f"{error} This session is no longer kept."

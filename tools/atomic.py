@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import secrets
+import stat
 import sys
 from pathlib import Path
 
@@ -23,11 +25,11 @@ class Changed(Exception):
     """The file on disk is not what the caller had read; nothing was written."""
 
 
-def write_entry(folder: int, name: str, content: bytes, before: bytes | None) -> None:
+def write_entry(folder: int, name: str, content: bytes, before: bytes | None, mode: int | None = None) -> None:
     """Make ``content`` the file ``name`` of an open folder; ``before`` is what it must hold now (None: not exist).
 
-    Permission bits, owner and extended attributes stay. Raises Changed, or OSError (disk full, no permission); the
-    old file is then as it was and the temporary one is gone.
+    Permission bits, owner and extended attributes stay; a new file gets the bits ``mode`` where given. Raises Changed,
+    or OSError (disk full, no permission); the old file is then as it was and the temporary one is gone.
     """
     old = _current(folder, name, before)
     temporary = f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
@@ -35,10 +37,13 @@ def write_entry(folder: int, name: str, content: bytes, before: bytes | None) ->
     descriptor = os.open(temporary, flags, 0o600 if old else 0o666, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # says that somebody is at work here
             file.write(content)
             file.flush()
             if old:
                 _copy_attributes(folder, name, descriptor, old)
+            elif mode is not None:
+                os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         _current(folder, name, before)  # once more: writing took a while
         _rename(folder, temporary, name, replace=before is not None)
@@ -50,9 +55,35 @@ def write_entry(folder: int, name: str, content: bytes, before: bytes | None) ->
         os.fsync(folder)
 
 
+def remove_entry(folder: int, name: str, before: bytes) -> None:
+    """Delete the file ``name`` of an open folder; raises Changed when it does not hold ``before``, or OSError."""
+    _current(folder, name, before)
+    os.unlink(name, dir_fd=folder)
+    with contextlib.suppress(OSError):
+        os.fsync(folder)
+
+
 def leftovers(root: Path) -> list[Path]:
     """Temporary files below ``root`` that a killed process left; safe to delete when no session is writing."""
     return sorted(path for path in root.rglob(f"{TEMPORARY_PREFIX}*") if path.is_file() and not path.is_symlink())
+
+
+def remove_leftovers(folder: int) -> int:
+    """Delete the temporary files that killed processes left in an open folder; how many. Those in use stay."""
+    count = 0
+    for name in os.listdir(folder):
+        if not name.startswith(TEMPORARY_PREFIX):
+            continue
+        with contextlib.suppress(OSError):
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(name, dir_fd=folder)
+                    count += 1
+            finally:
+                os.close(descriptor)
+    return count
 
 
 def _current(folder: int, name: str, before: bytes | None) -> Found | None:

@@ -5,7 +5,7 @@ Whether a call may run at all is decided above, in ``agent.permissions``; a tool
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -31,11 +31,17 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a call came to: ``text`` for the model; ``changes`` and ``todos`` for the journal and the screen."""
+    """What a call came to: ``text`` for the model; ``changes`` and ``todos`` for the journal and the screen.
+
+    A tool of effect WRITE records its ``changes`` itself (``ToolContext.recorder``), before it makes them. Those of
+    effect EXECUTE only report them, and ``agent.toolset`` gives them to the journal; ``changes_complete`` says that
+    nothing else in the workspace was changed. Where it is False, undo tells that it cannot take the command back.
+    """
 
     text: str
     is_error: bool = False
     changes: tuple[FileChange, ...] = ()
+    changes_complete: bool = False
     todos: tuple[tuple[str, str], ...] | None = None  # (text, status)
 
 
@@ -44,6 +50,14 @@ class ChangeRecorder(Protocol):
 
     def change(self, path: Path, before: bytes | None, after: bytes | None) -> AbstractContextManager[None]:
         """Record the intent on entry and its completion on exit; an exception inside leaves it open."""
+        ...
+
+    def begin_command(self, command: str) -> int:
+        """Note durably that a command which may change files begins; the number to give to ``end_command``."""
+        ...
+
+    def end_command(self, number: int, changes: Sequence[FileChange], complete: bool) -> None:
+        """Record what a command changed; unless that is ``complete``, also that it did something unknown."""
         ...
 
 

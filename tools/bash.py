@@ -85,9 +85,6 @@ class BashTool:
         timeout_s = min(MAX_TIMEOUT_S, arguments.timeout if arguments.timeout > 0 else DEFAULT_TIMEOUT_S)
         running = await context.commands.start(line, access, context.emit)
         outcome = await running.finish(timeout_s, context.cancelled)
-        for change in outcome.changes:
-            with context.recorder.change(context.workspace.root / change.path, change.before, change.after):
-                pass  # it has happened
         return _told(outcome, timeout_s)
 
     async def close(self) -> None:
@@ -111,7 +108,8 @@ def _told(outcome: Outcome, timeout_s: float) -> ToolOutput:
     if outcome.lost:
         text += f"\n(undo will not restore {_names(outcome.lost)})"
     is_error = done.end is not End.EXITED or done.code != 0
-    return ToolOutput(text, is_error=is_error, changes=outcome.changes)
+    complete = outcome.watched and not outcome.lost
+    return ToolOutput(text, is_error, outcome.changes, changes_complete=complete)
 
 
 def _ending(done: Completed, timeout_s: float) -> str:

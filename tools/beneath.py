@@ -71,6 +71,17 @@ def read_entry(folder: int, name: str, limit: int) -> Found:
         return Found(content, stat.S_IMODE(facts.st_mode), facts.st_nlink)
 
 
+def set_mode(folder: int, name: str, mode: int) -> None:
+    """Give the regular file ``name`` in an open folder these permission bits; raises NotRegular or OSError."""
+    descriptor = os.open(name, _FILE, dir_fd=folder)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotRegular
+        os.fchmod(descriptor, mode)
+    finally:
+        os.close(descriptor)
+
+
 def _require_regular(facts: os.stat_result, limit: int) -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise NotRegular

@@ -27,13 +27,14 @@ class Outcome:
     """How a command ended and what it left.
 
     ``changes`` are files that it changed and that can be restored, ``lost`` names those that cannot; ``notices`` are
-    sentences on what was put back after it.
+    sentences on what was put back after it. ``watched``: there are no changes of the workspace but these.
     """
 
     completed: Completed
     changes: tuple[FileChange, ...] = ()
     lost: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    watched: bool = False
 
 
 class RunningCommand(Protocol):

@@ -5,13 +5,16 @@ It decides no permissions; it refuses what leaves the folder and what nobody sho
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools import beneath
-from tools.atomic import Changed, write_entry
+from tools.atomic import Changed, remove_entry, remove_leftovers, write_entry
 from tools.errors import ToolError
 from tools.protected import is_read_only, is_secret
 
@@ -82,24 +85,42 @@ class Workspace:
                 f"make it a file of its own first: cp -p {relative} {relative}.own && mv {relative}.own {relative}"
             )
 
-    def write(self, relative: str, content: bytes, before: bytes | None) -> None:
+    def write(self, relative: str, content: bytes, before: bytes | None, mode: int | None = None) -> None:
         """Replace the file atomically; ``before`` is its content as it must be now, None for a new file.
 
-        Parents of a new file are made. The new content counts as seen by the model.
+        Parents of a new file are made, and it gets the permission bits ``mode`` where given. The new content counts
+        as seen by the model.
         """
-        *folders, name = Path(relative).parts
-        try:
-            with beneath.open_folder(self.root, folders, create=before is None) as folder:
-                write_entry(folder, name, content, before)
-        except Changed as error:
-            raise ToolError(
-                f"{relative} changed on disk in this moment; nothing was written. Read it again."
-            ) from error
-        except OSError as error:
-            raise ToolError(
-                f"{relative} could not be written ({error.strerror}); it is as before. Tell the user about it."
-            ) from error
+        with self._entry(relative, create=before is None) as (folder, name):
+            write_entry(folder, name, content, before, mode)
         self.mark_seen(relative, content)
+
+    def remove(self, relative: str, before: bytes, made: str = "") -> None:
+        """Delete a file that holds ``before``, and then the empty folders above it up to ``made`` (empty: none)."""
+        with self._entry(relative) as (folder, name):
+            remove_entry(folder, name, before)
+        self.forget(relative)
+        above = Path(relative).parent
+        while made and above.is_relative_to(made):
+            with contextlib.suppress(OSError), beneath.open_folder(self.root, above.parts[:-1]) as folder:
+                os.rmdir(above.name, dir_fd=folder)  # fails where something else is in it
+            above = above.parent
+
+    def set_mode(self, relative: str, mode: int) -> None:
+        """Give a file these permission bits."""
+        with self._entry(relative) as (folder, name):
+            beneath.set_mode(folder, name, mode)
+
+    def remove_leftovers(self, relative: str) -> None:
+        """Delete the temporary files that a killed process left beside a file."""
+        with contextlib.suppress(OSError), beneath.open_folder(self.root, Path(relative).parts[:-1]) as folder:
+            remove_leftovers(folder)
+
+    def missing_folder(self, relative: str) -> str:
+        """The topmost folder that a new file needs and that does not exist; empty when there is none."""
+        above = [parent for parent in Path(relative).parents if parent.parts]
+        missing = [parent for parent in above if not os.path.lexists(self.root / parent)]
+        return missing[-1].as_posix() if missing else ""
 
     def seen(self, path: str) -> str | None:
         """The sha256 (hex) of the content that the model last saw of a file; None when it did not read it."""
@@ -116,6 +137,22 @@ class Workspace:
     def forget(self, path: str) -> None:
         """The model's knowledge of a file is void (a rewind took it away)."""
         self._seen.pop(path, None)
+
+    @contextmanager
+    def _entry(self, relative: str, create: bool = False) -> Generator[tuple[int, str]]:
+        """The open folder of a file, and its name; what goes wrong inside becomes a ToolError."""
+        *folders, name = Path(relative).parts
+        try:
+            with beneath.open_folder(self.root, folders, create=create) as folder:
+                yield folder, name
+        except Changed as error:
+            raise ToolError(
+                f"{relative} changed on disk in this moment; nothing was written. Read it again."
+            ) from error
+        except OSError as error:
+            raise ToolError(
+                f"{relative} could not be written ({error.strerror}); it is as before. Tell the user about it."
+            ) from error
 
     def _check_form(self, path: str) -> None:
         if not path.strip():

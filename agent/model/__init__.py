@@ -99,6 +99,14 @@ class ModelInfo:
     small: bool  # at most about 5B parameters: fewer tools, more scaffolding
 
 
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """A conversation for the store: ``header`` says whose it is; one of the ``parts`` for every step of ``mark``."""
+
+    header: str
+    parts: tuple[str, ...]
+
+
 class Conversation(Protocol):
     """The token transcript of one session: append-only, except for ``rewind`` and thoughts that the format drops.
 
@@ -140,8 +148,8 @@ class Conversation(Protocol):
         """Exact number of tokens of plain text."""
         ...
 
-    def dump(self) -> str:
-        """The transcript as JSON, for the store."""
+    def dump(self, since: int = 0) -> Dump:
+        """The transcript for the store; only the parts after the mark ``since``, which never change once written."""
         ...
 
 
@@ -161,7 +169,7 @@ class Model(Protocol):
         """A new conversation with this system prompt and these tools."""
         ...
 
-    def restore(self, dumped: str) -> Conversation:
+    def restore(self, dumped: Dump) -> Conversation:
         """A conversation from ``Conversation.dump``; raises ValueError when it was made by another model."""
         ...
 

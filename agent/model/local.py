@@ -14,7 +14,7 @@ from typing import cast
 
 from agent.errors import ModelError, TooBigForMemory
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model import ModelEvent, ModelInfo, PromptRead, ResponseOptions
+from agent.model import Dump, ModelEvent, ModelInfo, PromptRead, ResponseOptions
 from agent.model.formats.base import ChatFormat, Cue, Tail
 from agent.model.formats.choice import choose_format, guess_small
 from agent.model.formats.literal import LiteralEncoder
@@ -86,13 +86,14 @@ class LocalModel:
             transcript.add(Kind.HISTORY, *self._chat_format.history(history))
         return self._conversation(transcript, tools)
 
-    def restore(self, dumped: str) -> LocalConversation:
+    def restore(self, dumped: Dump) -> LocalConversation:
         """A conversation from ``dump``; raises ValueError when it was made by another model or is damaged."""
         try:
-            data = json.loads(dumped)
+            data = json.loads(dumped.header)
             made_by = (data["model"], data["format"])
             tools = [ToolSpec(name, description, schema) for name, description, schema in data["tools"]]
-            segments = [Segment(Kind(kind), tuple(ids), Tail(tail)) for kind, tail, ids in data["segments"]]
+            parts = map(json.loads, dumped.parts)
+            segments = [Segment(Kind(kind), tuple(ids), Tail(tail)) for kind, tail, ids in parts]
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError("The stored conversation is damaged; start a new session.") from error
         if made_by != (self._name, self._chat_format.name):
@@ -200,12 +201,13 @@ class LocalConversation:
         """Exact number of tokens of plain text."""
         return len(self._encoder.encode(text))
 
-    def dump(self) -> str:
-        """The transcript as JSON, for the store."""
-        segments = [[segment.kind, segment.tail, segment.ids] for segment in self._transcript.segments]
+    def dump(self, since: int = 0) -> Dump:
+        """The transcript for the store; only the parts after the mark ``since``."""
+        segments = self._transcript.segments[since:]
+        parts = [json.dumps([each.kind, each.tail, each.ids], separators=(",", ":")) for each in segments]
         tools = [[tool.name, tool.description, tool.parameters] for tool in self._tools]
         made_by = {"model": self._model_name, "format": self._format.name}
-        return json.dumps({**made_by, "tools": tools, "segments": segments}, separators=(",", ":"))
+        return Dump(json.dumps({**made_by, "tools": tools}, separators=(",", ":")), tuple(parts))
 
     def _link(self, following: Tail) -> None:
         """End what came last in the way that what follows needs."""

@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import io
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +19,7 @@ from agent.assembly import Opened, Wish, command_environment, open_session, run_
 from agent.errors import UsageError
 from agent.events import AgentEvent, FileChanged, RunFinished, SessionStarted, ToolFinished
 from agent.messages import UserMessage
-from agent.model import ModelInfo
+from agent.model import Dump, ModelInfo
 from agent.output import JsonWriter, outcome_of
 from agent.permissions import Mode
 from agent.session_choice import choose_session
@@ -34,7 +36,7 @@ class OtherModel(ScriptedModel):
     def info(self) -> ModelInfo:
         return replace(super().info, name="another")
 
-    def restore(self, dumped: str) -> ScriptedConversation:
+    def restore(self, dumped: Dump) -> ScriptedConversation:
         raise ValueError("made by another model")
 
 
@@ -111,7 +113,7 @@ def test_a_resumed_session_rewinds_to_messages_of_before(world: World) -> None:
     assert isinstance(message, UserMessage)
     assert again.session.rewind(message.id).restored == ("a.py",)
     assert "a - b" in (world.repository / "a.py").read_text()
-    assert [entry.kind for entry in model.conversations[-1].entries] == ["system"]
+    assert [entry.kind for entry in model.conversations[0].entries] == ["system"]
     close(again)
     with pytest.raises(UsageError, match="no session"):
         world.choice(last=True)
@@ -135,9 +137,8 @@ def test_calls_that_a_crash_cut_off_are_answered_and_not_run_again(world: World)
     stored = store.load(opened.session.id)
     assert stored.snapshot is not None
     # As if the process had died after the second response, in the middle of its edit.
-    dump = json.loads(stored.snapshot.dump)
-    dump["entries"] = dump["entries"][:5]
-    store.open(opened.session.id).truncate(4, type(stored.snapshot)(json.dumps(dump), 0))
+    dump = replace(stored.snapshot.dump, parts=())
+    store.open(opened.session.id).truncate(4, replace(stored.snapshot, dump=dump, first=5))
     store.close()
     model = ScriptedModel([Scripted("I see.")])
     again = world.open(model, Wish(resume=opened.session.id))
@@ -164,16 +165,28 @@ def test_a_session_that_is_open_cannot_be_continued_but_forked(world: World) -> 
 def test_a_store_that_cannot_be_used_costs_the_memory_and_nothing_else(world: World) -> None:
     state = world.setup().state
     state.mkdir(parents=True)
-    (state / "sessions.db").write_bytes(b"garbage" * 1000)
-    (state / "journal.db").write_bytes(b"garbage" * 1000)
+    for name in ("sessions.db", "journal.db"):
+        with closing(sqlite3.connect(state / name)) as newer:
+            newer.execute("PRAGMA user_version=999")
     opened = world.open(ScriptedModel(REPAIR), mode="accept-edits")
     assert len(opened.notices) == 2
-    assert all("This session is not kept" in notice for notice in opened.notices)
+    assert all("newer version" in notice and "This session is not kept" in notice for notice in opened.notices)
     events = asyncio.run(collect(opened.session.submit("fix add")))
     assert [event.path for event in events if isinstance(event, FileChanged)] == ["a.py"]
     assert opened.session.undo().restored == ("a.py",)
     close(opened)
-    assert (state / "sessions.db").read_bytes() == b"garbage" * 1000
+
+
+def test_damaged_stores_are_kept_aside_and_the_session_is_kept_in_new_ones(world: World) -> None:
+    state = world.setup().state
+    state.mkdir(parents=True)
+    for name in ("sessions.db", "journal.db"):
+        (state / name).write_bytes(b"garbage" * 1000)
+    opened = world.open(ScriptedModel(REPAIR), mode="accept-edits")
+    assert len(opened.notices) == 2
+    submit(opened, "fix add")
+    assert [path.read_bytes() for path in state.glob("*.damaged-*")] == [b"garbage" * 1000] * 2
+    assert len(SessionStore(state).load(opened.session.id).messages) == 6
 
 
 def test_a_small_model_gets_fewer_tools_and_hidden_tools_still_work(world: World) -> None:
@@ -239,3 +252,19 @@ def test_the_session_started_event_tells_model_mode_and_tools(world: World) -> N
     assert isinstance(started, SessionStarted)
     assert (started.model, started.mode, started.cwd) == ("scripted", "default", str(world.repository))
     close(opened)
+
+
+def test_a_session_is_renamed_copied_and_exported_from_within(world: World) -> None:
+    opened = world.open(ScriptedModel(REPAIR), mode="accept-edits")
+    asyncio.run(collect(opened.session.submit("fix add")))
+    opened.session.rename("a better name")
+    copy = opened.session.fork()
+    assert len(list(opened.session.export())) == 7
+    close(opened)
+    store = SessionStore(world.setup().state)
+    assert {each.id: each.title for each in store.sessions()} == dict.fromkeys(
+        [opened.session.id, copy], "a better name"
+    )
+    again = world.open(ScriptedModel([Scripted("On.")]), Wish(resume=copy))
+    assert again.notices == ()
+    submit(again, "go on")

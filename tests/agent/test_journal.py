@@ -228,12 +228,15 @@ def test_a_process_killed_at_any_point_leaves_whole_files_that_undo_to_the_start
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 100, b"SQLite format 3\0" + b"\0" * 50])
-def test_a_damaged_journal_is_a_sentence_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_journal_is_kept_aside_and_a_new_one_begun_with_a_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=r"journal\.db"):
-        Journal(path, "s1", Workspace(tmp_path))
-    assert path.read_bytes() == content
+    journal = Journal(path, "s1", Workspace(tmp_path))
+    (sentence,) = journal.notices
+    (kept,) = tmp_path.glob("journal.db.damaged-*")
+    assert str(kept) in sentence
+    assert kept.read_bytes() == content
+    assert journal.undo_last_run().sentence() == "There is nothing to undo."
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

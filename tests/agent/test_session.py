@@ -596,3 +596,78 @@ def test_changing_the_mode_takes_effect_at_once(tmp_path: Path) -> None:
     run(session)
     assert not tool.ran
     assert "plan mode" in read_by_model(model, "tool")[0]
+
+
+def _write(path: str, text: str) -> Script:
+    return Scripted(calls=(Call("write", {"path": path, "content": text}),))
+
+
+def test_a_rewind_takes_files_and_conversation_back_and_redo_brings_both_again(tmp_path: Path) -> None:
+    model = ScriptedModel([_write("a", "1"), Scripted("A."), _write("b", "2"), Scripted("B."), Scripted("C.")])
+    session = Stage(tmp_path, [WriteTool()]).session(model)
+    run(session, "first")
+    run(session, "second")
+    latest, earlier = session.rewind_points
+    assert (latest.text, latest.files) == ("second", ("b",))
+    assert (earlier.text, earlier.files) == ("first", ("a", "b"))
+    said, entries = session.messages, session.token_count
+    assert session.preview_rewind(latest.message_id).restored == ("b",)
+    assert session.rewind(latest.message_id).restored == ("b",)
+    assert [each.text for each in session.messages if isinstance(each, UserMessage)] == ["first"]
+    assert session.token_count < entries
+    assert session.redo().restored == ("b",)
+    assert (session.messages, session.token_count) == (said, entries)
+    assert (tmp_path / "b").read_text() == "2"
+    session.rewind(earlier.message_id)
+    assert sorted(path.name for path in tmp_path.iterdir()) == []
+    session.redo()
+    assert finished(run(session, "third")).text == "C."
+    assert session.redo().sentence() == "There is nothing to redo."
+
+
+def test_files_and_conversation_go_back_each_on_its_own(tmp_path: Path) -> None:
+    model = ScriptedModel([_write("a", "1"), Scripted("A.")])
+    session = Stage(tmp_path, [WriteTool()]).session(model)
+    run(session, "first")
+    (point,) = session.rewind_points
+    session.rewind(point.message_id, conversation=False)
+    assert not (tmp_path / "a").exists()
+    assert len(session.messages) == 4
+    session.redo()
+    session.rewind(point.message_id, files=False)
+    assert (tmp_path / "a").exists()
+    assert session.messages == ()
+    session.redo()
+    assert len(session.messages) == 4
+
+
+def test_a_rewind_refused_for_a_file_leaves_the_conversation_too(tmp_path: Path) -> None:
+    session = Stage(tmp_path, [WriteTool()]).session(ScriptedModel([_write("a", "1"), Scripted("A.")]))
+    run(session)
+    (tmp_path / "a").write_text("mine")
+    report = session.rewind(session.rewind_points[0].message_id)
+    assert report.refused == (("a", "was changed since by someone else"),)
+    assert len(session.messages) == 4
+
+
+def test_a_rewind_to_a_steering_message_takes_back_what_came_after_it(tmp_path: Path) -> None:
+    model = ScriptedModel([_write("a", "1"), _write("b", "2"), Scripted("Done.")])
+    session = Stage(tmp_path, [WriteTool()]).session(model)
+
+    async def scenario() -> None:
+        async for event in session.submit("go"):
+            if isinstance(event, TurnStarted) and event.turn == 1:
+                session.steer("and b")
+
+    asyncio.run(scenario())
+    steered, first = session.rewind_points
+    assert (steered.text, steered.files, first.files) == ("and b", ("b",), ("a", "b"))
+    assert session.rewind(steered.message_id).restored == ("b",)
+    assert session.undo().restored == ("a",)
+
+
+def test_a_session_that_is_not_kept_says_so(tmp_path: Path) -> None:
+    session = Stage(tmp_path).session(ScriptedModel([]))
+    for act in (session.fork, session.export, lambda: session.rename("x")):
+        with pytest.raises(UsageError, match="not kept"):
+            act()

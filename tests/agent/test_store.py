@@ -13,6 +13,7 @@ import pytest
 
 from agent.errors import StoreError, UsageError
 from agent.messages import AssistantMessage, Message, StopReason, ToolCall, ToolResultMessage, Usage, UserMessage
+from agent.model import Dump
 from agent.store import SessionStore, new_session_id
 from agent.transcript import Snapshot
 
@@ -39,7 +40,7 @@ def keep(store: SessionStore, messages: list[Message], session_id: str | None = 
     session_id = session_id or new_session_id()
     log = store.create(session_id, cwd, "a-model")
     for position, message in enumerate(messages):
-        log.append([message], [position], Snapshot(f"dump {position} \ud800", 0))
+        log.append([message], [position], Snapshot(Dump("header", (f"part {position}",)), 0, position))
     return session_id
 
 
@@ -49,9 +50,9 @@ def test_a_session_comes_back_as_it_was(tmp_path: Path) -> None:
     store.close()
     stored = SessionStore(tmp_path).load(session_id)
     assert list(stored.messages) == MESSAGES
-    assert stored.snapshot == Snapshot("dump 4 \ud800", 0)
+    assert stored.snapshot == Snapshot(Dump("header", tuple(f"part {number}" for number in range(5))), 0)
     assert stored.covered == len(MESSAGES)
-    assert stored.marks == {"u1": 0}
+    assert stored.positions == (0, 1, 2, 3, 4)
     assert stored.lost == 0
     assert (stored.record.title, stored.record.cwd, stored.record.model) == (
         "Fix it, please.",
@@ -64,20 +65,22 @@ def test_a_truncated_session_holds_the_first_messages_only(tmp_path: Path) -> No
     store = SessionStore(tmp_path)
     session_id = keep(store, MESSAGES)
     log = store.open(session_id)
-    log.truncate(1, Snapshot("short", 0))
-    log.append([UserMessage("u2", "other")], [1], Snapshot("longer", 0))
+    log.truncate(1, Snapshot(Dump("header", ()), 0, 1))
+    log.append([UserMessage("u2", "other")], [1], Snapshot(Dump("header", ("other",)), 0, 1))
     stored = store.load(session_id)
     assert stored.messages == (MESSAGES[0], UserMessage("u2", "other"))
-    assert stored.snapshot == Snapshot("longer", 0)
+    assert stored.snapshot == Snapshot(Dump("header", ("part 0", "other")), 0)
 
 
 def test_marks_from_before_a_compaction_are_not_offered(tmp_path: Path) -> None:
     store = SessionStore(tmp_path)
     session_id = keep(store, MESSAGES)
     log = store.open(session_id)
-    log.append([], [], Snapshot("compacted", 1))
-    log.append([UserMessage("u2", "more")], [7], Snapshot("more", 1))
-    assert store.load(session_id).marks == {"u2": 7}
+    log.append([], [], Snapshot(Dump("new", ("compacted",)), 1))
+    log.append([UserMessage("u2", "more")], [7], Snapshot(Dump("new", ("more",)), 1, 1))
+    stored = store.load(session_id)
+    assert stored.positions == (7,)
+    assert stored.snapshot == Snapshot(Dump("new", ("compacted", "more")), 1)
 
 
 def test_sessions_are_listed_latest_first_and_by_folder_and_without_empty_ones(tmp_path: Path) -> None:
@@ -106,7 +109,7 @@ def test_a_fork_is_a_copy_that_lives_on_its_own(tmp_path: Path) -> None:
     store = SessionStore(tmp_path)
     session_id = keep(store, MESSAGES)
     copy = store.fork(session_id)
-    store.open(copy).append([UserMessage("u2", "only here")], [9], Snapshot("x", 0))
+    store.open(copy).append([UserMessage("u2", "only here")], [9], Snapshot(Dump("header", ("more",)), 0, 5))
     assert len(store.load(copy).messages) == len(MESSAGES) + 1
     assert list(store.load(session_id).messages) == MESSAGES
     assert store.load(copy).record.parent == session_id
@@ -186,8 +189,8 @@ def test_a_damaged_transcript_loses_the_exact_resume_and_no_message(tmp_path: Pa
     session_id = keep(store, MESSAGES)
     store.close()
     connection = sqlite3.connect(tmp_path / "sessions.db")
-    connection.execute("UPDATE transcripts SET dump = x'00112233'")
-    connection.execute("UPDATE messages SET body = '{' WHERE number = 1")
+    connection.execute("UPDATE parts SET body = 'pert 1' WHERE number = 1")
+    connection.execute("UPDATE messages SET body = replace(body, 'look', 'hook') WHERE number = 1")
     connection.commit()
     connection.close()
     stored = SessionStore(tmp_path).load(session_id)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tools.base import Tool, ToolContext, ToolError, ToolOutput
+from tools.base import FileChange, Tool, ToolContext, ToolError, ToolOutput
 from tools.registry import all_tools, close_tools
 from tools.workspace import Workspace
 
@@ -29,6 +29,12 @@ class MemoryRecorder:
         self.changes.append((path, before, after))
         yield
         self.completed += 1
+
+    def begin_command(self, command: str) -> int:
+        return 0
+
+    def end_command(self, number: int, changes: Sequence[FileChange], complete: bool) -> None:
+        self.changes += [(Path(each.path), each.before, each.after) for each in changes]
 
 
 class Hands:

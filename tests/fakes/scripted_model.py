@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.messages import AssistantMessage, StopReason, ToolCall, ToolResultMessage, ToolSpec, Usage
 from agent.model import (
+    Dump,
     ModelEvent,
     ModelInfo,
     PromptRead,
@@ -142,14 +143,10 @@ class ScriptedConversation:
     def count(self, text: str) -> int:
         return _tokens(text)
 
-    def dump(self) -> str:
-        return json.dumps(
-            {
-                "model": self.model.info.name,
-                "tools": [[tool.name, tool.description, dict(tool.parameters)] for tool in self.tools],
-                "entries": [[entry.kind, entry.text] for entry in self.entries],
-            }
-        )
+    def dump(self, since: int = 0) -> Dump:
+        tools = [[tool.name, tool.description, dict(tool.parameters)] for tool in self.tools]
+        header = json.dumps({"model": self.model.info.name, "tools": tools})
+        return Dump(header, tuple(json.dumps([each.kind, each.text]) for each in self.entries[since:]))
 
 
 class ScriptedModel:
@@ -179,13 +176,13 @@ class ScriptedModel:
         self.conversations.append(conversation)
         return conversation
 
-    def restore(self, dumped: str) -> ScriptedConversation:
-        data = json.loads(dumped)
+    def restore(self, dumped: Dump) -> ScriptedConversation:
+        data = json.loads(dumped.header)
         if data["model"] != self._info.name:
             raise ValueError(f"This conversation was made by {data['model']}, not by {self._info.name}.")
         tools = [ToolSpec(name, description, schema) for name, description, schema in data["tools"]]
         conversation = self.open("", tools)
-        conversation.entries = [Entry(kind, text, _tokens(text)) for kind, text in data["entries"]]
+        conversation.entries = [Entry(kind, text, _tokens(text)) for kind, text in map(json.loads, dumped.parts)]
         return conversation
 
     async def close(self) -> None:

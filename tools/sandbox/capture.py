@@ -5,6 +5,7 @@ Nothing is restored here; the changes go to the session's journal. Files that ar
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,11 @@ MAX_CHANGES = 1_000  # more were made by a generator, not by hand
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """Changes that can be restored, and the paths of those that cannot."""
+    """Changes that can be restored, and the paths of those that cannot; ``watched``: and there are no others."""
 
     changes: tuple[FileChange, ...] = ()
     lost: tuple[str, ...] = ()
+    watched: bool = False
 
 
 class Images:
@@ -61,9 +63,9 @@ class Images:
             change = self._change(path, before.files.get(path), after.files.get(path))
             if change is None:
                 lost.append(path)
-            elif change.before != change.after:
+            elif (change.before, change.mode_before) != (change.after, change.mode_after):
                 changes.append(change)
-        return Captured(tuple(changes), tuple(sorted(lost)))
+        return Captured(tuple(changes), tuple(sorted(lost)), watched=before.complete)
 
     def _change(self, path: str, before: Stamp | None, after: Stamp | None) -> FileChange | None:
         old: bytes | None = None
@@ -77,7 +79,7 @@ class Images:
             new = self._read(path) if after.size <= MAX_FILE_BYTES else None
             if new is None:
                 return None
-        return FileChange(path, old, new)
+        return FileChange(path, old, new, _bits(before), _bits(after))
 
     def _read(self, path: str) -> bytes | None:
         *folders, name = Path(path).parts
@@ -86,6 +88,10 @@ class Images:
                 return read_entry(folder, name, MAX_FILE_BYTES).content
         except OSError:
             return None
+
+
+def _bits(stamp: Stamp | None) -> int | None:
+    return None if stamp is None else stat.S_IMODE(stamp.mode)
 
 
 def _different(before: dict[str, Stamp], after: dict[str, Stamp]) -> Iterable[str]:

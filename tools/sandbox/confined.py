@@ -59,7 +59,7 @@ class Confined:
             completed = await self._command.finish(timeout_s, cancelled)
         finally:
             captured, notices = await asyncio.shield(self._settle())
-        return Outcome(self._shown(completed), captured.changes, captured.lost, notices)
+        return Outcome(self._shown(completed), captured.changes, captured.lost, notices, captured.watched)
 
     async def end(self) -> tuple[str, ...]:
         """Kill it and look at what it left."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from agent.errors import ModelError
 from agent.messages import AssistantMessage, StopReason, ToolCall, ToolResultMessage, ToolSpec, UserMessage
 from agent.model import (
+    Dump,
     ModelEvent,
     PromptRead,
     ResponseFinished,
@@ -284,12 +285,27 @@ def test_a_conversation_of_another_model_is_refused() -> None:
         Chat(settings=LocalSettings(name="gemma-4-E4B")).model.restore(dumped)
 
 
-@pytest.mark.parametrize(
-    "dumped", ["", "[]", "{}", '{"model":1}', '{"model":"gemma-4-E2B","format":"gemma4","tools":[]}']
-)
-def test_a_damaged_dump_is_refused_in_one_sentence(dumped: str) -> None:
+@pytest.mark.parametrize("header", ["", "[]", "{}", '{"model":1}', '{"model":"gemma-4-E2B","format":"gemma4"}'])
+def test_a_damaged_header_is_refused_in_one_sentence(header: str) -> None:
     with pytest.raises(ValueError, match="damaged"):
-        Chat().model.restore(dumped)
+        Chat().model.restore(Dump(header, ()))
+
+
+@pytest.mark.parametrize("part", ["", "{}", "[]", '["user","user",7]', '["nonsense","user",[7]]'])
+def test_a_damaged_part_is_refused_in_one_sentence(part: str) -> None:
+    whole = Chat().conversation.dump()
+    with pytest.raises(ValueError, match="damaged"):
+        Chat().model.restore(Dump(whole.header, (*whole.parts, part)))
+
+
+def test_later_parts_of_a_dump_are_what_came_since_a_mark() -> None:
+    chat = Chat("Yes.<turn|>")
+    before, mark = chat.conversation.dump(), chat.conversation.mark()
+    chat.conversation.add_user("1")
+    chat.respond()
+    later = chat.conversation.dump(mark)
+    assert before.parts + later.parts == chat.conversation.dump().parts
+    assert len(before.parts) == mark
 
 
 def test_a_history_of_another_model_is_rendered() -> None:
