@@ -25,6 +25,7 @@ from agent.model.local import LocalModel, LocalSettings
 from agent.models.fetch import ModelOptions, ensure_model
 from agent.models.local import LocalFiles
 from agent.models.progress import ProgressCallback, no_progress
+from agent.models.verify import identity
 from agent.permissions import Mode, Rules
 from agent.remembered import Remembered
 from agent.resume import resume_conversation, take_over
@@ -35,8 +36,9 @@ from agent.toolset import Surroundings, Toolset
 from agent.transcript import Transcript
 from inference.backend.llama_cpp import LlamaCppBackend
 from inference.gguf_header import read_header
-from inference.in_process import InProcessEngine, LoadProgress
-from inference.memory import CONTEXT_STEP, available_bytes, fit_context
+from inference.in_process import EngineOptions, InProcessEngine, LoadProgress
+from inference.kv_store import StoreOptions
+from inference.memory import CONTEXT_STEP, MIB, available_bytes, fit_context
 from tools.base import Tool
 from tools.registry import close_tools, tools_for
 from tools.workspace import Workspace
@@ -118,8 +120,12 @@ async def open_model(setup: Setup, talk: Talk) -> Model:
 def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_load_progress) -> LocalModel:
     """The model of these files, not loaded yet; raises NotEnoughMemory when the wanted context does not fit."""
     n_ctx = _context_tokens(files, setup.config.context)
+    budget = setup.config.kv_disk * MIB
+    store = StoreOptions(setup.state / "kv", identity(files.target), budget) if budget else None
     engine = InProcessEngine(
-        lambda progress: LlamaCppBackend.load(files.target, n_ctx=n_ctx, progress=progress), on_load=on_load
+        lambda progress: LlamaCppBackend.load(files.target, n_ctx=n_ctx, progress=progress),
+        EngineOptions(store=store),
+        on_load=on_load,
     )
     entry = files.entry
     settings = LocalSettings(

@@ -29,7 +29,8 @@ class Config(BaseModel):
 
     ``allow``, ``deny`` and ``network`` are command beginnings (``agent.permissions.Rules``); ``sandbox`` is how
     commands are confined. Sessions are kept for ``keep_days`` after their last use, and the latest ones of
-    ``keep_megabytes``.
+    ``keep_megabytes``. ``kv_disk`` is how many MiB of disk the states of conversations may take (0: they are not kept),
+    so that the next start loads them instead of reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -44,6 +45,7 @@ class Config(BaseModel):
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: int = 0
     offline: bool = False
+    kv_disk: int = Field(default=4096, ge=0)
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     network: tuple[str, ...] = ()

@@ -107,7 +107,9 @@ def _tests(event: TestsFinished) -> Text:
 def _end(event: RunFinished) -> Text:
     usage = event.usage
     speed = f", {usage.decode_tps:.1f} tokens/s" if usage.decoded_tokens else ""
-    tokens = f"{usage.prefilled_tokens:,} read, {usage.cached_tokens:,} cached, {usage.decoded_tokens:,} written{speed}"
+    loaded = f" ({usage.loaded_tokens:,} from disk)" if usage.loaded_tokens else ""
+    cached = f"{usage.cached_tokens:,} cached{loaded}"
+    tokens = f"{usage.prefilled_tokens:,} read, {cached}, {usage.decoded_tokens:,} written{speed}"
     ends = {
         RunEnd.DONE: "done",
         RunEnd.LIMIT: "stopped at a limit",

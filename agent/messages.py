@@ -31,7 +31,8 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens and milliseconds, added up over the requests they belong to."""
+    """Tokens and milliseconds, added up over the requests they belong to; ``loaded`` tokens (of the cached ones) came
+    from disk."""
 
     cached_tokens: int = 0
     prefilled_tokens: int = 0
@@ -40,6 +41,7 @@ class Usage:
     accepted_tokens: int = 0
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
+    loaded_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """The sum of both."""
@@ -51,6 +53,7 @@ class Usage:
             self.accepted_tokens + other.accepted_tokens,
             self.prefill_ms + other.prefill_ms,
             self.decode_ms + other.decode_ms,
+            self.loaded_tokens + other.loaded_tokens,
         )
 
     @property

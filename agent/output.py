@@ -193,6 +193,7 @@ def _usage(usage: Usage) -> dict[str, int]:
 def _stats(usage: Usage) -> dict[str, float]:
     return {
         "cached_tokens": usage.cached_tokens,
+        "loaded_tokens": usage.loaded_tokens,
         "prefilled_tokens": usage.prefilled_tokens,
         "prefill_ms": round(usage.prefill_ms, 1),
         "decode_tps": round(usage.decode_tps, 2),

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from inference.backend import Backend, BackendInfo
 from inference.errors import DecodeFailed, EngineClosed, EngineError
 from inference.jobs import EngineStream, Job
+from inference.kv_store import KvStore, StoreOptions
 from inference.planner import Planner
-from inference.prefix_cache import DEFAULT_CHECKPOINT_BYTES, PrefixCache
+from inference.prefix_cache import DEFAULT_CHECKPOINT_BYTES, Disk, PrefixCache
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats
 from inference.scheduling import Scheduler
 from inference.tokenizer import Tokenizer
@@ -34,11 +35,13 @@ BackendLoader = Callable[[LoadProgress], Backend]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """``checkpoint_bytes`` bounds the saved sliding windows; ``planner`` is made in the owner thread."""
+    """``checkpoint_bytes`` bounds the saved sliding windows; ``planner`` is made in the owner thread. Without a
+    ``store`` nothing is kept on disk."""
 
     checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     planner: Callable[[Backend], Planner] | None = None
+    store: StoreOptions | None = None
 
 
 class InProcessEngine:
@@ -169,7 +172,9 @@ class InProcessEngine:
             except BaseException as error:  # noqa: BLE001 - the thread has no caller: who awaits start() gets it
                 self._loaded.set_exception(error)
                 return
-            cache = PrefixCache(backend, self._options.checkpoint_bytes)
+            disk = Disk(KvStore(self._options.store, backend.info)) if self._options.store else None
+            cache = PrefixCache(backend, self._options.checkpoint_bytes, disk=disk)
+            freed.callback(cache.close)
             worker = Worker(backend, cache, planner, self._options.worker)
             scheduler = Scheduler(worker.serve, backend.info.n_sequences, self._options.worker.clock)
             self._loaded.set_result(backend)

@@ -1,6 +1,6 @@
-"""Which KV sequence a prompt continues and how much of it is kept: match, cut, restore, fork, evict.
+"""Which KV sequence a prompt continues and how much of it is kept: match, cut, restore, fork, load, evict, save.
 
-It reads no prompt: whoever decodes one records it with ``KVSequence.append``.
+It reads no prompt: whoever decodes one records it with ``KVSequence.append``. Files are ``inference.kv_store``'s.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from inference.backend import Backend, Batch
 from inference.errors import DecodeFailed
+from inference.kv_file import SavedSequence, Window
+from inference.kv_store import SequenceStore
 from inference.sequence import KVSequence
 
 
@@ -31,22 +35,46 @@ class Reuse:
     """A sequence made ready for a prompt: it holds the prompt's first ``cached`` tokens and nothing else.
 
     ``replayed`` tokens behind these were resident too, but have to be read again: those behind a restored checkpoint,
-    and the last one of the prompt, whose logits are needed.
+    and the last one of the prompt, whose logits are needed. ``loaded`` of the cached ones came from disk.
     """
 
     sequence: KVSequence
     cached: int
     replayed: int
+    loaded: int = 0
 
 
 DEFAULT_CHECKPOINT_BYTES = 1 << 30
 """Memory for checkpoints, in bytes: 170 of Gemma 4 E2B, 50 of E4B, 3 of 12B (6, 20 and 320 MiB each with f16 KV)."""
 
 
+@dataclass(frozen=True, slots=True)
+class DiskPolicy:
+    """When files are worth it; all in tokens.
+
+    A file is loaded when it saves reading ``load_gain`` (0.15 s on two cores with 1.5B; the file takes a few ms). A
+    conversation is saved in the end from ``least_saved`` on, and from ``least_displaced`` on before another one takes
+    its place in memory.
+    """
+
+    load_gain: int = 16
+    least_saved: int = 64
+    least_displaced: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Where sequences are kept, and when."""
+
+    store: SequenceStore
+    policy: DiskPolicy = field(default_factory=DiskPolicy)
+
+
 class PrefixCache:
     """The sequences of one backend, with their checkpoints.
 
-    ``checkpoint_bytes`` bounds all saved windows together. ``sequence_type`` is there for tests of faulty arithmetic.
+    ``checkpoint_bytes`` bounds all saved windows together. Without a ``disk`` nothing is kept there.
+    ``sequence_type`` is there for tests of faulty arithmetic.
     """
 
     def __init__(
@@ -54,8 +82,10 @@ class PrefixCache:
         backend: Backend,
         checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES,
         sequence_type: type[KVSequence] = KVSequence,
+        disk: Disk | None = None,
     ) -> None:
         self._backend = backend
+        self._disk = disk
         self._n_swa = backend.info.n_swa
         self._budget = checkpoint_bytes
         # Least recently used first.
@@ -68,22 +98,50 @@ class PrefixCache:
         return tuple(c.position for c in self._checkpoints[sequence.id])
 
     def acquire(self, tokens: Sequence[int]) -> Reuse:
-        """Make the best sequence ready for the prompt ``tokens`` (at least one).
+        """Make the best sequence ready for the prompt ``tokens`` (at least one): from memory, or from disk.
 
         Sequences that are held are only copied from; one has to be free.
         """
         # Of equally good ones the first is taken: those that nobody holds before others, then the most recently used.
         candidates = sorted(reversed(self._sequences), key=lambda s: s.id in self._held)  # noqa: C414 - a stable sort
         source, matched = max(((s, s.reusable(tokens)) for s in candidates), key=lambda match: self._keepable(*match))
+        if loaded := self._from_disk(tokens, self._keepable(source, matched)):
+            return loaded
         common = source.common_prefix(tokens)
         target = self._place(source, matched)
         self.trim(target, matched)
         self._touch(target)
         return Reuse(target, len(target), common - len(target))
 
+    def save_static(self, sequence: KVSequence) -> None:
+        """Keep on disk what the sequence holds, as a beginning that other conversations will share."""
+        if self._disk is not None:
+            self._disk.store.save(self._snapshot(sequence, static=True))
+
+    def knows_static(self, tokens: Sequence[int]) -> bool:
+        """Whether a beginning is on disk already, or there is no disk to keep it on."""
+        return self._disk is None or self._disk.store.holds_static(tokens)
+
+    def save_all(self) -> None:
+        """Keep on disk every conversation that is not there yet."""
+        if self._disk is not None:
+            for sequence in self._sequences:
+                self._save(sequence, self._disk.policy.least_saved)
+
+    def close(self) -> None:
+        """Save, and wait until it is written; before the backend is freed."""
+        self.save_all()
+        if self._disk is not None:
+            self._disk.store.close()
+
     def hold(self, sequence: KVSequence) -> None:
         """Keep the sequence from being cut or emptied for other prompts, until ``release``."""
         self._held.add(sequence.id)
+
+    def settle(self, sequence: KVSequence, tokens: Sequence[int]) -> None:
+        """Forget what a finished request left behind ``tokens``, its prompt and output: rejected drafts, where the
+        window allows it."""
+        self._cut(sequence, sequence.common_prefix(tokens))
 
     def release(self, sequence: KVSequence) -> None:
         """It is not worked in any more; what it holds stays until its room is needed."""
@@ -135,11 +193,76 @@ class PrefixCache:
         kept = self._keepable(source, matched)
         target = next(s for s in self._sequences if s.id not in self._held)
         if source.id not in self._held and len(target) >= len(source) - kept:
+            # A rewind goes back within a conversation; what keeps less of it is another one.
+            if 2 * kept < len(source):
+                self._save_displaced(source)
             return source
+        self._save_displaced(target)
         self.drop(target)
         if kept:
             self._copy(source, target, matched)
         return target
+
+    def _from_disk(self, tokens: Sequence[int], kept: int) -> Reuse | None:
+        """Load the file that saves reading much more than the memory does; None where there is none."""
+        disk = self._disk
+        found = disk.store.find(tokens[:-1]) if disk is not None else None
+        if disk is None or found is None or found.usable < kept + disk.policy.load_gain:
+            return None
+        saved = disk.store.read(found)
+        if saved is None:
+            return None
+        target = self._displaced(tokens)
+        self._save_displaced(target)
+        if not self._load_saved(target, saved):
+            return None
+        common = target.common_prefix(tokens)
+        self.trim(target, found.matched)
+        self._evict()  # not before: the one that the trim needs might go
+        self._touch(target)
+        return Reuse(target, len(target), common - len(target), loaded=len(target))
+
+    def _displaced(self, tokens: Sequence[int]) -> KVSequence:
+        """The sequence that a file is loaded into: one that holds nothing else than it, or the least recently used."""
+        free = [s for s in self._sequences if s.id not in self._held]
+        return next((s for s in free if s.common_prefix(tokens) == len(s)), free[0])
+
+    def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
+        self.drop(target)
+        try:
+            self._backend.load_sequence(target.id, saved.state)
+        except DecodeFailed:
+            self.drop(target)
+            return False
+        target.replace(saved.tokens.tolist())
+        self._checkpoints[target.id] = [
+            Checkpoint(window.position, window.requested, bytes(window.data)) for window in saved.windows
+        ]
+        return True
+
+    def _save_displaced(self, sequence: KVSequence) -> None:
+        if self._disk is not None:
+            self._save(sequence, self._disk.policy.least_displaced)
+
+    def _save(self, sequence: KVSequence, least: int) -> None:
+        """Keep a conversation of at least ``least`` tokens on disk, unless (nearly) all of it is there."""
+        if self._disk is None or len(sequence) < least:
+            return
+        found = self._disk.store.find(sequence.tokens)
+        if found is None or found.usable <= len(sequence) - self._disk.policy.load_gain:
+            self._disk.store.save(self._snapshot(sequence))
+
+    def _snapshot(self, sequence: KVSequence, *, static: bool = False) -> SavedSequence:
+        state = self._backend.save_sequence(sequence.id)
+        tokens = np.asarray(sequence.tokens, np.int32)
+        saved = [Window(c.position, c.requested, c.data) for c in self._checkpoints[sequence.id]]
+        # The first and the newest ones, together no larger than the rest: rewinds seldom go further back.
+        kept, room = saved[:1], state.nbytes
+        for window in reversed(saved[1:]):
+            room -= len(window.data)
+            if room >= 0:
+                kept.insert(1, window)
+        return SavedSequence(tokens, state, tuple(kept), static)
 
     def _copy(self, source: KVSequence, target: KVSequence, matched: int) -> None:
         """Copy, and cut if that needs no checkpoint; the memory may hold one row more than the record."""

@@ -56,7 +56,8 @@ class Request:
     """One generation: the whole prompt from position 0 as token ids; the engine finds out what it has already read.
 
     ``checkpoints`` are token counts inside ``tokens`` worth a saved sliding window (end of the system part,
-    starts of user turns), ascending. ``stop_ids`` end generation; the stop token is part of the output.
+    starts of user turns), ascending. The first ``static`` tokens (system prompt and tools) begin other conversations
+    too, and are worth keeping on disk. ``stop_ids`` end generation; the stop token is part of the output.
     ``references`` are texts, as token ids, that the output may copy from besides the prompt. ``regions`` tell the kinds
     of output apart; before the first opening it is prose. A ``background`` request runs only while nobody waits for
     another one, and is cancelled by the next that is not; what it read stays in the cache.
@@ -69,6 +70,7 @@ class Request:
     stop_ids: frozenset[int] = frozenset()
     grammar: Grammar | None = None
     checkpoints: tuple[int, ...] = ()
+    static: int = 0
     references: tuple[tuple[int, ...], ...] = ()
     regions: tuple[Region, ...] = ()
     background: bool = False
@@ -97,12 +99,14 @@ class Stats:
     """What one request cost. Tokens are counts, times are milliseconds.
 
     ``cached + prefilled`` is the length of the prompt; ``replayed`` tokens (part of ``prefilled``) had been read before
-    and were read again behind a restored checkpoint. ``drafters`` splits up ``drafted_tokens`` and ``accepted_tokens``.
+    and were read again behind a restored checkpoint; ``loaded`` ones (part of ``cached``) came from disk.
+    ``drafters`` splits up ``drafted_tokens`` and ``accepted_tokens``.
     """
 
     cached_tokens: int = 0
     prefilled_tokens: int = 0
     replayed_tokens: int = 0
+    loaded_tokens: int = 0
     decoded_tokens: int = 0
     drafted_tokens: int = 0
     accepted_tokens: int = 0

@@ -52,6 +52,10 @@ class KVSequence:
         """Record that only the first ``length`` tokens are left."""
         del self._tokens[length:]
 
+    def replace(self, tokens: Sequence[int]) -> None:
+        """Record that the sequence holds ``tokens`` and nothing else."""
+        self._tokens = list(tokens)
+
     def copy_from(self, other: KVSequence) -> None:
         """Record that this sequence now holds the same tokens as ``other``."""
         self._tokens = list(other._tokens)

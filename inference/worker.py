@@ -75,6 +75,7 @@ class _Run:
     tokens: list[int]
     cached: int
     replayed: int
+    loaded: int
     started: float
     pace: Callable[[], float]
     planning: Planning | None = None
@@ -91,6 +92,7 @@ class _Run:
             cached_tokens=self.cached,
             prefilled_tokens=self.prefilled,
             replayed_tokens=min(self.replayed, self.prefilled),
+            loaded_tokens=self.loaded,
             decoded_tokens=len(self.tokens) - len(self.request.tokens),
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
@@ -147,6 +149,7 @@ class Worker:
             self._cache.trim(run.sequence, len(run.sequence))
             reason = FinishReason.CANCELLED
         finally:
+            self._cache.settle(run.sequence, run.tokens)
             self._cache.release(run.sequence)
         drafters = run.planning.stats() if run.planning else ()
         yield Finished(reason, run.stats(self._options.clock(), drafters))
@@ -168,6 +171,7 @@ class Worker:
             tokens=list(request.tokens),
             cached=reuse.cached,
             replayed=reuse.replayed,
+            loaded=reuse.loaded,
             started=started,
             pace=pace,
         )
@@ -175,14 +179,18 @@ class Worker:
     def _prefill(self, run: _Run) -> Iterator[PrefillProgress]:
         total = len(run.tokens) - run.cached
         marks = self._checkpoint_marks(run.request)
+        static = self._static_mark(run)
+        stops = marks | {static}
         yield PrefillProgress(0, total, run.cached, total / self._prefill_tps)
         while True:
             position = len(run.sequence)
             if position in marks:
                 self._cache.save_checkpoint(run.sequence, requested=position in run.request.checkpoints)
+            if position == static:
+                self._cache.save_static(run.sequence)
             if position == len(run.tokens):
                 break
-            end = min(position + self._chunk(run), *(mark for mark in marks if mark > position), len(run.tokens))
+            end = min(position + self._chunk(run), *(stop for stop in stops if stop > position), len(run.tokens))
             began = self._options.clock()
             self._decode(run, run.tokens[position:end], every_row=False)
             run.reading += self._options.clock() - began
@@ -197,6 +205,12 @@ class Worker:
     def _chunk(self, run: _Run) -> int:
         """How many prompt tokens are read at once."""
         return int(min(self._info.n_batch, max(LEAST_CHUNK, run.pace() * self._prefill_tps)))
+
+    def _static_mark(self, run: _Run) -> int:
+        """Where prefill stops to keep a static prefix on disk; 0 where it does not."""
+        static = run.request.static
+        unread = len(run.sequence) <= static <= len(run.tokens)
+        return static if unread and not self._cache.knows_static(run.tokens[:static]) else 0
 
     def _checkpoint_marks(self, request: Request) -> frozenset[int]:
         """Where prefill stops to save the window: where the request says, and before the prompt's last token.

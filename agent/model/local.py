@@ -234,6 +234,7 @@ class LocalConversation:
             stop_ids=self._format.stop_ids,
             grammar=grammar,
             checkpoints=self._transcript.checkpoints(),
+            static=self._transcript.static_count,
         )
 
     def _keep(self, response: Response, start: int, given: int) -> None:

@@ -154,4 +154,5 @@ def _usage(stats: Stats) -> Usage:
         accepted_tokens=stats.accepted_tokens,
         prefill_ms=stats.prefill_ms,
         decode_ms=stats.decode_ms,
+        loaded_tokens=stats.loaded_tokens,
     )

@@ -92,6 +92,12 @@ class Transcript:
             ids += segment.ids
         return tuple(ids)
 
+    @property
+    def static_count(self) -> int:
+        """How many ids other conversations begin with too: those of the system part."""
+        first = self._segments[0] if self._segments else None
+        return len(first.ids) if first is not None and first.kind is Kind.SYSTEM else 0
+
     def checkpoints(self) -> tuple[int, ...]:
         """Token counts to which a conversation comes back: behind the system part, before each user turn, and before
         the first thought that the next user turn will hide."""

@@ -88,6 +88,23 @@ def check_structure(path: Path) -> GgufHeader:
         raise ModelError(str(error)) from None
 
 
+def identity(path: Path) -> str:
+    """What tells this file's content from any other's: its sha256 where a stamp has it, else a fingerprint.
+
+    Hashing gigabytes would cost a start more than what it saves. Size, modification time, and the hash of both ends
+    (the header with all names and settings, and the last weights) change whenever a file is replaced.
+    """
+    if stamp := read_stamp(path):
+        return f"sha256:{stamp.sha256}"
+    status = path.stat()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(BLOCK))
+        file.seek(max(0, status.st_size - BLOCK))
+        digest.update(file.read(BLOCK))
+    return f"file:{status.st_size}:{status.st_mtime_ns}:{digest.hexdigest()}"
+
+
 def check_content(path: Path, expected: str | None, progress: ProgressCallback = no_progress) -> bool:
     """Whether the content is as expected, hashing it only when no valid stamp says so.
 

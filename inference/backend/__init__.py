@@ -29,6 +29,8 @@ class BackendInfo:
 
     ``n_swa`` is the sliding window (0: every layer sees everything). ``n_ctx`` is what one sequence may hold.
     ``n_logit_rows`` is how many rows of one batch may ask for logits.
+    ``layout`` names all that a saved sequence depends on besides model and tokens: the engine's version, the types of K
+    and V, and what else shapes its bytes.
     """
 
     model_name: str
@@ -40,6 +42,7 @@ class BackendInfo:
     n_sequences: int
     model_bytes: int
     n_logit_rows: int
+    layout: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,18 @@ class Backend(Protocol):
 
     def load_window(self, sequence: int, data: bytes) -> None:
         """Restore what ``save_window`` gave; raises DecodeFailed when llama.cpp refuses it."""
+        ...
+
+    def save_sequence(self, sequence: int) -> npt.NDArray[np.uint8]:
+        """Everything that the memory holds of a sequence, for any process with the same model and ``info.layout``."""
+        ...
+
+    def load_sequence(self, sequence: int, data: npt.NDArray[np.uint8]) -> None:
+        """Make the sequence what ``save_sequence`` gave; raises DecodeFailed, the sequence then in any state.
+
+        ``data`` must be known to be whole: many damaged states abort the process. The window then reaches back exactly
+        as far as the next token needs it.
+        """
         ...
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:

@@ -6,13 +6,14 @@ It wraps nothing; its neighbours call ``lib``, or ``native`` where a declared ty
 from __future__ import annotations
 
 import functools
+from importlib import metadata
 from typing import Any, cast
 
 from llama_cpp import llama_cpp as lib
 
 from inference.backend.native import NativeLog
 
-__all__ = ["extension", "lib", "native", "native_log"]
+__all__ = ["engine_version", "extension", "lib", "native", "native_log"]
 
 # The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
 native = cast("Any", lib)
@@ -34,3 +35,8 @@ def extension() -> Any:
     except AttributeError as error:  # a symbol is missing in the shared library
         raise ImportError(str(error)) from error
     return llama_cpp_ext
+
+
+def engine_version() -> str:
+    """What wrote a saved state, and reads it: the bindings' version, which names one commit of llama.cpp."""
+    return f"llama-cpp-python {metadata.version('llama-cpp-python')}"

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from inference.backend import BackendInfo, Batch
-from inference.backend.bindings import lib, native, native_log
+from inference.backend.bindings import engine_version, lib, native, native_log
 from inference.backend.llama_sampler import LlamaCppSampler
 from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from inference.backend.model_file import check_kv_memory, check_model_file
-from inference.backend.native import AbortFlag, BatchColumns, pointer
+from inference.backend.native import AbortFlag, BatchColumns, Bytes, pointer
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
@@ -27,7 +27,7 @@ from inference.sampling import FloatRow
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
-_PARTIAL = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+_PARTIAL, _WHOLE = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY, lib.LLAMA_STATE_SEQ_FLAGS_NONE
 MAX_LOGIT_ROWS = 64
 """Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 64
 are 37), and aborts the process when more are asked for. It bounds a draft with its verification."""
@@ -101,7 +101,8 @@ class LlamaCppBackend:
                 f"A context of {n_ctx:,} tokens for {path.name} does not fit into memory ({native_log().reason()}); "
                 "choose a smaller context or a smaller model."
             )
-        return cls(model, context, params, _info(path, header, model, context, params))
+        layout = f"{engine_version()}, kv {kv_type}, flash attention {'auto' if flash_attention else 'off'}"
+        return cls(model, context, params, _info(path, header, (model, context), params, layout))
 
     @property
     def info(self) -> BackendInfo:
@@ -201,22 +202,35 @@ class LlamaCppBackend:
 
     def save_window(self, sequence: int) -> bytes:
         """The sliding-window state of a sequence; empty where there is no window."""
-        if not self._info.n_swa:
-            return b""
-        size: int = native.llama_state_seq_get_size_ext(self.context, sequence, _PARTIAL)
-        data = np.empty(size, np.uint8)
-        target = pointer(data, ctypes.c_uint8)
-        written: int = native.llama_state_seq_get_data_ext(self.context, target, size, sequence, _PARTIAL)
-        return data[:written].tobytes()
+        return self._save(sequence, _PARTIAL).tobytes() if self._info.n_swa else b""
 
     def load_window(self, sequence: int, data: bytes) -> None:
         """Restore what ``save_window`` gave; raises DecodeFailed when llama.cpp refuses it."""
         if not data:
             return
-        source = ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
-        read: int = native.llama_state_seq_set_data_ext(self.context, source, len(data), sequence, _PARTIAL)
-        if read != len(data):
-            raise DecodeFailed(f"A saved window could not be restored ({native_log().reason()}).")
+        self._restore(sequence, np.frombuffer(data, np.uint8), _PARTIAL)
+
+    def save_sequence(self, sequence: int) -> Bytes:
+        """Everything that the memory holds of a sequence."""
+        return self._save(sequence, _WHOLE)
+
+    def load_sequence(self, sequence: int, data: Bytes) -> None:
+        """Make the sequence what ``save_sequence`` gave; raises DecodeFailed."""
+        self._restore(sequence, data, _WHOLE)
+
+    def _save(self, sequence: int, flags: int) -> Bytes:
+        size: int = native.llama_state_seq_get_size_ext(self.context, sequence, flags)
+        data = np.empty(size, np.uint8)
+        target = pointer(data, ctypes.c_uint8)
+        written: int = native.llama_state_seq_get_data_ext(self.context, target, size, sequence, flags)
+        return data[:written]
+
+    def _restore(self, sequence: int, data: Bytes, flags: int) -> None:
+        native_log().clear()
+        source = pointer(data, ctypes.c_uint8)
+        read: int = native.llama_state_seq_set_data_ext(self.context, source, data.size, sequence, flags)
+        if read != data.size:
+            raise DecodeFailed(f"A saved state could not be restored ({native_log().reason()}).")
 
     def logits(self, row: int) -> FloatRow:
         """A view of one row's logits, valid until the next decode; ValueError where none were asked for."""
@@ -274,10 +288,13 @@ def _context_params(*, n_ctx: int, n_batch: int, n_sequences: int, n_threads: in
 def _info(
     path: Path,
     header: GgufHeader,
-    model: lib.llama_model_p,
-    context: lib.llama_context_p,
+    opened: tuple[lib.llama_model_p, lib.llama_context_p],
     params: lib.llama_context_params,
+    layout: str,
 ) -> BackendInfo:
+    model, context = opened
+    streams = 1 if params.kv_unified else params.n_seq_max
+    window = "every position" if params.swa_full else f"window {lib.llama_model_n_swa(model)}"
     vocabulary = lib.llama_model_get_vocab(model)
     return BackendInfo(
         model_name=header.name or path.name,
@@ -289,4 +306,5 @@ def _info(
         n_sequences=params.n_seq_max,
         model_bytes=lib.llama_model_size(model),
         n_logit_rows=min(MAX_LOGIT_ROWS, lib.llama_n_batch(context)),
+        layout=f"{layout}, {window}, streams {streams}",
     )

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from inference.backend import Batch
 
+Bytes = npt.NDArray[np.uint8]
+
 _WHERE = re.compile(r"^(\w+: )+(error \w+ model[\w ]*: )*")  # llama.cpp's functions, and what all its messages share
 _ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR in ggml.h (the numbers in llama_cpp._logger are older)
 

@@ -66,6 +66,7 @@ def test_json_is_one_object(tmp_path: Path) -> None:
     assert (result["type"], result["result"], result["num_turns"]) == ("result", "Done.", 2)
     assert set(result["stats"]) == {
         "cached_tokens",
+        "loaded_tokens",
         "prefilled_tokens",
         "prefill_ms",
         "decode_tps",

@@ -182,6 +182,15 @@ class LedgerBackend:
     def load_window(self, sequence: int, data: bytes) -> None:
         self._memories[sequence].window = pickle.loads(data)
 
+    def save_sequence(self, sequence: int) -> npt.NDArray[np.uint8]:
+        memory = self._memories[sequence]
+        parts = (memory.tokens, memory.digests, self.save_window(sequence))
+        return np.frombuffer(pickle.dumps(parts), np.uint8)
+
+    def load_sequence(self, sequence: int, data: npt.NDArray[np.uint8]) -> None:
+        tokens, digests, window = pickle.loads(data.tobytes())
+        self._memories[sequence] = _Memory(tokens, digests, pickle.loads(window))
+
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         state = self._states[row]
         assert state is not None, "no logits were asked for this row"

@@ -9,41 +9,52 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 from inference.errors import ContextOverflow, DecodeFailed
+from inference.kv_file import SavedSequence
 from inference.planner import AlwaysDraft
-from inference.prefix_cache import Checkpoint, PrefixCache
+from inference.prefix_cache import Checkpoint, Disk, DiskPolicy, PrefixCache, Reuse
 from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
 from inference.sequence import KVSequence
 from inference.worker import Worker
 from tests.fakes.drafters import FakeDrafter
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
+from tests.fakes.memory_store import MemoryStore
 
 STOP_IDS = frozenset(range(30))  # of 1000 ids: an answer ends by itself now and then
 UNBOUNDED = 1 << 30
 
-CacheMaker = Callable[[LedgerBackend, int], PrefixCache]
+EAGER = DiskPolicy(load_gain=1, least_saved=1, least_displaced=1)
+
+
+class CacheMaker(Protocol):
+    """Makes the cache under test, right or faulty."""
+
+    def __call__(self, backend: LedgerBackend, checkpoint_bytes: int, *, disk: Disk | None = None) -> PrefixCache: ...
 
 
 @dataclass(frozen=True)
 class Setup:
-    """One engine. ``max_draft`` 0 means that there is no drafter."""
+    """One engine. ``max_draft`` 0 means that there is no drafter; with ``disk`` sequences are kept there."""
 
     shape: LedgerShape
     checkpoint_bytes: int
     max_draft: int
+    disk: bool
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request: ``kept`` eighths of the transcript ``base`` steps back, then new tokens.
+    """One request, maybe after a ``restart``: ``kept`` eighths of the transcript ``base`` steps back, then new tokens.
 
     ``cancel_at`` names the decode, counted in the request, at whose start (or, negative, in whose middle) the user
-    cancels; 0 means never. ``checkpoints`` are eighths of the prompt. Odd seeds sample, even ones are greedy.
+    cancels; 0 means never. ``checkpoints`` and ``static`` are eighths of the prompt. Odd seeds sample, even ones are
+    greedy.
     """
 
     base: int
@@ -53,6 +64,8 @@ class Step:
     max_tokens: int
     cancel_at: int
     seed: int
+    static: int
+    restart: bool
 
 
 @st.composite
@@ -74,6 +87,7 @@ SETUPS = st.builds(
     shape=shapes(),
     checkpoint_bytes=st.sampled_from([0, 200, 500, UNBOUNDED]),
     max_draft=st.sampled_from([0, 0, 1, 3, 6]),
+    disk=st.booleans(),
 )
 # Few, coarse draws: most of the time of this test is spent in drawing.
 STEPS = st.builds(
@@ -85,6 +99,8 @@ STEPS = st.builds(
     max_tokens=st.sampled_from([0, 1, 2, 3, 5, 8, 12]),
     cancel_at=st.sampled_from([0, 0, 0, 0, 0, 1, 2, 4, 8, -1, -2, -4, -8]),
     seed=st.integers(0, 3),
+    static=st.sampled_from([0, 0, 0, 2, 5]),
+    restart=st.sampled_from([False, False, True]),
 )
 CONVERSATIONS = st.tuples(SETUPS, st.lists(STEPS, min_size=2, max_size=7))
 
@@ -141,17 +157,29 @@ class Engine:
 
     def __init__(self, setup: Setup, make_cache: CacheMaker) -> None:
         self.setup = setup
+        self.make_cache = make_cache
+        self.disk = MemoryStore(setup.shape.n_swa) if setup.disk else None
+        self.start()
+
+    def start(self) -> None:
+        """A process begins."""
+        setup = self.setup
         self.backend = LedgerBackend(setup.shape)
         self.drafter = HalfRightDrafter()
+        disk = Disk(self.disk, EAGER) if self.disk else None
+        self.cache = self.make_cache(self.backend, setup.checkpoint_bytes, disk=disk)
         self.worker = Worker(
             self.backend,
-            make_cache(self.backend, setup.checkpoint_bytes),
+            self.cache,
             AlwaysDraft(self.drafter, setup.max_draft) if setup.max_draft else None,
         )
-        self.saved: set[int] = set()  # checkpoints that must exist: one sequence, no budget
+        self.saved: set[int] = set()  # checkpoints that must exist: one sequence, no budget, no disk
 
     def check(self, request: Request, step: Step) -> tuple[int, ...]:
         """Serve the request and compare; the ids that came."""
+        if step.restart:
+            self.cache.close()
+            self.start()
         if len(request.tokens) > self.setup.shape.n_ctx:
             with pytest.raises(ContextOverflow):
                 serve(self.worker, request)
@@ -187,13 +215,14 @@ class Engine:
             assert got.end.stats.cached_tokens + got.end.stats.prefilled_tokens == len(request.tokens)
 
     def must_be_cached(self, request: Request) -> int:
-        """How many tokens are there to be reused, as the memory itself knows, and the checkpoints taken."""
-        best = 0
+        """How many tokens are there to be reused, as the memory itself knows, the checkpoints taken, and the disk."""
+        found = self.disk.find(request.tokens[:-1]) if self.disk else None
+        best = found.usable if found else 0
         for sequence in range(self.setup.shape.n_sequences):
             common = common_prefix(self.backend.resident(sequence), request.tokens[:-1])
             if self.backend.intact(sequence, common):
                 best = max(best, common)
-            if self.setup.shape.n_sequences == 1 and self.setup.checkpoint_bytes == UNBOUNDED:
+            if self.setup.shape.n_sequences == 1 and self.setup.checkpoint_bytes == UNBOUNDED and not self.disk:
                 best = max([best, *(position for position in self.saved if position <= common)])
         return best
 
@@ -218,6 +247,7 @@ def holds(setup: Setup, steps: Sequence[Step], make_cache: CacheMaker) -> None:
             sampling=SamplingParams(temperature=step.seed % 2, seed=step.seed),
             stop_ids=STOP_IDS,
             checkpoints=tuple(sorted({len(tokens) * eighth // 8 for eighth in step.checkpoints})),
+            static=len(tokens) * step.static // 8,
         )
         transcripts.append((*tokens, *engine.check(request, step)))
 
@@ -345,8 +375,52 @@ class ForkWithoutCopy(PrefixCache):
         return target
 
 
+class LoadedAndNotCut(PrefixCache):
+    def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
+        loaded = super()._load_saved(target, saved)
+        target.cut(len(saved.tokens) // 2)
+        return loaded
+
+
+class LoadedOneTokenShort(PrefixCache):
+    def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
+        return super()._load_saved(target, replace(saved, tokens=saved.tokens[:-1]))
+
+
+class CheckpointsLeftBehind(PrefixCache):
+    def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
+        return super()._load_saved(target, replace(saved, windows=()))
+
+
+class CheckpointsLoadedOnePositionEarly(PrefixCache):
+    def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
+        early = tuple(replace(w, position=max(1, w.position - 1)) for w in saved.windows)
+        return super()._load_saved(target, replace(saved, windows=early))
+
+
+class SavedWithAnotherConversation(PrefixCache):
+    def _snapshot(self, sequence: KVSequence, *, static: bool = False) -> SavedSequence:
+        saved = super()._snapshot(sequence, static=static)
+        return replace(saved, state=self._backend.save_sequence(self._sequences[0].id))
+
+
+class SavedAfterTheNextTokens(PrefixCache):
+    def save_static(self, sequence: KVSequence) -> None:
+        longer = KVSequence(sequence.id)
+        longer.replace([*sequence.tokens, 1])
+        super().save_static(longer)
+
+
+class DiskForgotten(PrefixCache):
+    def _from_disk(self, tokens: Sequence[int], kept: int) -> Reuse | None:
+        return None
+
+
 def with_sequences(fault: type[KVSequence]) -> CacheMaker:
-    return lambda backend, budget: PrefixCache(backend, budget, sequence_type=fault)
+    def make(backend: LedgerBackend, checkpoint_bytes: int, *, disk: Disk | None = None) -> PrefixCache:
+        return PrefixCache(backend, checkpoint_bytes, sequence_type=fault, disk=disk)
+
+    return make
 
 
 FAULTS: dict[str, CacheMaker] = {
@@ -362,6 +436,13 @@ FAULTS: dict[str, CacheMaker] = {
     "restored and not cut": RestoreWithoutCut,
     "forked and not copied": ForkWithoutCopy,
     "window used before the copy is carried out": WindowUsedBeforeTheCopy,
+    "loaded and not cut": LoadedAndNotCut,
+    "loaded one token short": LoadedOneTokenShort,
+    "checkpoints left behind on disk": CheckpointsLeftBehind,
+    "checkpoints loaded one position early": CheckpointsLoadedOnePositionEarly,
+    "saved with another conversation's state": SavedWithAnotherConversation,
+    "a static prefix saved as one token longer": SavedAfterTheNextTokens,
+    "what is on disk is read again": DiskForgotten,
     "one token too many reused": with_sequences(OneTokenTooMany),
     "no token left to decode": with_sequences(NoTokenLeftForLogits),
     "window rule off by one": with_sequences(WindowOffByOne),
