@@ -1,4 +1,4 @@
-"""Builds a Session from a Setup; the only module that names concrete classes.
+"""Builds a Session from a Setup; with ``agent.engines`` the only module that names concrete classes.
 
 It runs nothing: what it returns is ready, and the caller closes it.
 """
@@ -18,14 +18,13 @@ from agent.command_environment import command_environment
 from agent.compaction import Compactor, Opening
 from agent.confinement import Commands, open_commands
 from agent.context import preface, system_prompt
-from agent.errors import TooBigForMemory
+from agent.engines import WANTED_CONTEXT, EngineSettings, local_engine
 from agent.keeping import Begun, Keeper
 from agent.model import Model, ResponseOptions
 from agent.model.local import LocalModel, LocalSettings
 from agent.models.fetch import ModelOptions, ensure_model
 from agent.models.local import LocalFiles
 from agent.models.progress import ProgressCallback, no_progress
-from agent.models.verify import identity
 from agent.permissions import Mode, Rules
 from agent.remembered import Remembered
 from agent.resume import resume_conversation, take_over
@@ -34,16 +33,10 @@ from agent.session import Session, SessionParts
 from agent.setup import Setup
 from agent.toolset import Surroundings, Toolset
 from agent.transcript import Transcript
-from inference.backend.llama_cpp import LlamaCppBackend
-from inference.gguf_header import read_header
-from inference.in_process import EngineOptions, InProcessEngine, LoadProgress
-from inference.kv_store import StoreOptions
-from inference.memory import CONTEXT_STEP, MIB, available_bytes, fit_context
+from inference.in_process import LoadProgress
 from tools.base import Tool
 from tools.registry import close_tools, tools_for
 from tools.workspace import Workspace
-
-WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
 
 
 def _silent(_: str) -> None:
@@ -118,17 +111,12 @@ async def open_model(setup: Setup, talk: Talk) -> Model:
 
 
 def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_load_progress) -> LocalModel:
-    """The model of these files, not loaded yet; raises NotEnoughMemory when the wanted context does not fit."""
-    n_ctx = _context_tokens(files, setup.config.context)
-    budget = setup.config.kv_disk * MIB
-    store = StoreOptions(setup.state / "kv", identity(files.target), budget) if budget else None
-    engine = InProcessEngine(
-        lambda progress: LlamaCppBackend.load(files.target, n_ctx=n_ctx, progress=progress),
-        EngineOptions(store=store),
-        on_load=on_load,
-    )
+    """The model of these files, not loaded yet."""
+    config = setup.config
+    settings = EngineSettings(model=files.target, context=config.context, state=setup.state, kv_disk=config.kv_disk)
+    engine = local_engine(settings, on_load)
     entry = files.entry
-    settings = LocalSettings(
+    local = LocalSettings(
         name=entry.name,
         temperature=entry.sampling.temperature,
         top_k=entry.sampling.top_k,
@@ -136,7 +124,7 @@ def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_loa
         thinking=entry.thinking,
         small=entry.small,
     )
-    return LocalModel(engine, settings)
+    return LocalModel(engine, local)
 
 
 def run_options(setup: Setup) -> RunOptions:
@@ -247,20 +235,3 @@ class _Assembly:
         if self._wish.commands is None:
             self._commands.close()
         self._keeper.close()
-
-
-def _context_tokens(files: LocalFiles, wanted: int | None) -> int:
-    header, size = read_header(files.target), files.target.stat().st_size
-    available = available_bytes()
-    if wanted is None:
-        return fit_context(header, size, available, WANTED_CONTEXT)
-    if header.context_length and wanted > header.context_length:
-        raise TooBigForMemory(
-            f"{files.entry.title} can read {header.context_length:,} tokens at most; --context {wanted} is too large."
-        )
-    fits = fit_context(header, size, available, wanted)
-    if fits < min(wanted, header.context_length or wanted) - CONTEXT_STEP:
-        raise TooBigForMemory(
-            f"A context of {wanted:,} tokens does not fit into the free memory; {fits:,} would (--context {fits})."
-        )
-    return fits
