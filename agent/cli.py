@@ -200,9 +200,10 @@ def _run_fix(args: argparse.Namespace) -> int:
 def _run_demo(args: argparse.Namespace) -> int:
     import asyncio
 
-    from agent.demo import run_demo
+    from agent.demo import demo_test_command, run_demo
 
-    return asyncio.run(run_demo(args))
+    fix = build_parser().parse_args(["fix", "--test", demo_test_command()])
+    return asyncio.run(run_demo(args, fix))
 
 
 class _Version(argparse.Action):

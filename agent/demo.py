@@ -35,16 +35,15 @@ def demo_test_command() -> str:
     return f"{sys.executable} -m {runner}"
 
 
-async def run_demo(args: argparse.Namespace) -> int:
-    """``agent demo``; the exit code is that of ``agent fix``."""
+async def run_demo(args: argparse.Namespace, fix: argparse.Namespace) -> int:
+    """``agent demo``; the exit code is that of ``agent fix``, whose own arguments are ``fix``."""
     root = Path(args.directory or tempfile.mkdtemp(prefix="agent-demo-")) / "orders"
     root.mkdir(parents=True)
     make_repository(root)
     print(f"A small repository with a bug is in {root}; its tests fail. The model repairs it now:", file=sys.stderr)
     print(f'  cd {root} && agent fix --test "{demo_test_command()}"', file=sys.stderr, flush=True)
     os.chdir(root)
-    fix = argparse.Namespace(**{**_FIX_DEFAULTS, **vars(args)}, test=demo_test_command())
-    code = await run_fix(fix)
+    code = await run_fix(argparse.Namespace(**{**vars(fix), **vars(args)}))
     print(_changes(root), end="")
     return code
 
@@ -52,14 +51,3 @@ async def run_demo(args: argparse.Namespace) -> int:
 def _changes(root: Path) -> str:
     command = ["git", "--no-pager", "diff", "--no-ext-diff"]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout
-
-
-_FIX_DEFAULTS: dict[str, object] = {
-    "complaint": "",
-    "test_timeout": 120.0,
-    "allow_test_edits": False,
-    "dry_run": False,
-    "attempts": None,
-    "keep": False,
-    "output_format": "text",
-}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.tiny_gguf import write_gguf
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -156,3 +158,12 @@ def test_ctrl_c_while_waiting_ends_with_130(shell: Shell) -> None:
         code, said = process.wait(timeout=60), process.stderr.read()
     assert code == 130
     assert said == b"agent: interrupted\n"
+
+
+def test_the_demo_runs_the_tests_and_names_a_model_that_cannot_be_loaded(shell: Shell, tmp_path: Path) -> None:
+    model = write_gguf(tmp_path / "tiny.gguf")
+    done = shell.agent("demo", "--model", str(model), "--directory", str(tmp_path / "demo"), "--in-process")
+    assert done.returncode == 2
+    assert "2 failed" in done.stderr
+    assert "tiny.gguf" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
