@@ -52,8 +52,9 @@ class Child:
         self._version = self._ask({"do": "version"})
 
     def complete(self, completion: Completion) -> Reply:
-        answer = self._ask({"do": "complete", **asdict(completion)})
-        return Reply(**{**answer, "ids": tuple(answer["ids"])})
+        answer: dict[str, Any] = self._ask({"do": "complete", **asdict(completion)})
+        answer["ids"] = tuple(answer["ids"])
+        return Reply(**answer)
 
     def prepare(self, tokens: Sequence[int]) -> None:
         self._ask({"do": "prepare", "tokens": list(tokens)})
