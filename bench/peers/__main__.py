@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench.peers import measure, workloads
@@ -23,12 +24,11 @@ from bench.peers.servers import HOW_TO_GET, PeersMissing
 from bench.peers.settings import Pair, build, catalogue
 from bench.peers.workloads import Encode, Workload
 from inference.hardware import physical_cores
+from tests.constructed_gemma4 import Shape, drafter, target
 
 MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", "~/.cache/gemma-agent/models")).expanduser()
-QWEN = Pair(
-    MODELS / "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-    MODELS / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-)
+SMALL = Shape(window=512, layers=8, width=256, context_gain=0.1, real_vocabulary=True)
+TINY = Shape(window=512, context_gain=0.1)
 PLAIN = ("ours", "llama-server", "llama-server, defaults", "xllamacpp", "Llama")
 WORKLOADS: dict[str, Callable[[Encode], Workload]] = {
     "plain": workloads.plain,
@@ -39,12 +39,23 @@ WORKLOADS: dict[str, Callable[[Encode], Workload]] = {
     "prose": lambda encode: workloads.answers("prose", encode, workloads.PROSE, 256),
     "rewrite": workloads.rewrite,
     "tool-session": lambda _encode: workloads.tool_session(),
+    "constructed": workloads.constructed,
+    "dropped-thoughts": workloads.dropped_thoughts,
 }
+
+
+def models(name: str, knows: float) -> Pair:
+    """The files of ``--models``, written where they are constructed."""
+    if name == "qwen":
+        large, small = (MODELS / f"qwen2.5-coder-{size}b-instruct-q4_k_m.gguf" for size in ("1.5", "0.5"))
+        return Pair(large, small)
+    shape = {"gemma-small": SMALL, "gemma-tiny": TINY}[name]
+    return Pair(target(shape), drafter(shape, knows=knows))
 
 
 def run(args: argparse.Namespace) -> list[measure.Record]:
     """Start the systems, ask them, end them."""
-    pair = QWEN
+    pair = models(args.models, args.knows)
     common = Common(pair.target, args.context, args.threads)
     settings = [catalogue(pair)[name] for name in args.systems]
     records: list[measure.Record] = []
@@ -64,6 +75,8 @@ def run(args: argparse.Namespace) -> list[measure.Record]:
             system.complete(Completion(encoder.encode("Warm up.\n" * 20), 16))
         for name in args.workloads:
             workload = WORKLOADS[name](encoder.encode)
+            if args.models != "qwen":
+                workload = replace(workload, name=f"{workload.name}, {args.models}, {args.knows} accepted")
             tasks = list(workload.tasks)[args.first : args.first + args.rounds]
             measure.interleave(workload, systems, tasks, keep)
     return records
@@ -73,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=", ".join(WORKLOADS))
     parser.add_argument("--systems", type=lambda text: text.split("; "), default=list(PLAIN), help="separated by '; '")
+    parser.add_argument("--models", choices=["qwen", "gemma-small", "gemma-tiny"], default="qwen")
+    parser.add_argument("--knows", type=float, default=0.99, help="what a constructed drafter is right about")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="the first task of each workload")
     parser.add_argument("--context", type=int, default=8704)

@@ -19,7 +19,9 @@ from typing import Any, Protocol
 from bench.peers.completion import Common, Completion, Reply
 from inference.backend import Backend
 from inference.backend.llama_cpp import LlamaCppBackend
+from inference.drafters.load import load_drafter
 from inference.in_process import EngineOptions, InProcessEngine
+from inference.planner import AlwaysDraft, Planner
 from inference.request import Finished, Request, SamplingParams, Stats, TokensDecoded
 
 MARKER = re.compile(r"(<\|\w+\|>|<\|\w+>|<\w+\|>)")
@@ -38,7 +40,7 @@ class Program(Protocol):
 
 
 class OurEngine:
-    """``InProcessEngine`` with the drafter that the options name."""
+    """``InProcessEngine``; the options may name a ``drafter`` that always drafts ``longest`` tokens."""
 
     def __init__(self, common: Common, options: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -49,9 +51,12 @@ class OurEngine:
                 common.model, n_ctx=common.context, n_batch=common.batch, n_threads=common.threads
             )
 
-        if options:
-            raise SystemExit(f"unknown options: {options}")
-        self._engine = InProcessEngine(load, EngineOptions())
+        def fixed_length(backend: Backend) -> Planner:
+            assert isinstance(backend, LlamaCppBackend)
+            drafter = load_drafter(Path(options["drafter"]), common.model, backend, common.threads)
+            return AlwaysDraft(drafter, options["longest"])
+
+        self._engine = InProcessEngine(load, EngineOptions(planner=fixed_length if options else None))
         self._loop.run_until_complete(self._engine.start())
 
     def complete(self, completion: Completion) -> Reply:

@@ -18,7 +18,7 @@ ONE_SLOT = ("-np", "1", "-b", "512", "-ub", "512", "-fa", "on")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A target model, and the smaller one that drafts for it."""
+    """A target model, and the smaller one that drafts for it: with ``mtp``, over the target's own memory."""
 
     target: Path
     drafter: Path
@@ -47,6 +47,7 @@ def catalogue(pair: Pair) -> dict[str, Setting]:
     }
     settings = [
         Setting("ours", "ours"),
+        *(Setting(f"ours, draft {n}", "ours", options={"drafter": str(pair.drafter), "longest": n}) for n in drafted),
         Setting("Llama", "llama"),
         Setting("Llama, prompt lookup", "llama", options={"prompt_lookup": 10}),
     ]

@@ -96,6 +96,48 @@ def prefill(encode: Encode, length: int) -> Workload:
     return Workload(name, {f"{name} from {start}": single(ids[start : start + length], 1) for start in starts})
 
 
+def constructed(encode: Encode, max_tokens: int = 256) -> Workload:
+    """Decoding with a constructed Gemma 4, which answers each token with a fixed partner; texts do not matter to it."""
+    prompts = {
+        f"constructed {i}": encode(f"<bos><|turn>user\n{question}<turn|>\n<|turn>model\n")
+        for i, question in enumerate(NEW_CODE + PROSE, start=1)
+    }
+    return Workload("constructed", {task: single(prompt, max_tokens) for task, prompt in prompts.items()})
+
+
+def dropped_thoughts(encode: Encode) -> Workload:
+    """A turn with 2,000 tokens of thoughts and tools at the end of 8k of context, then a user message.
+
+    Gemma 4's protocol drops a turn's thoughts once the user speaks again, so everything behind the first thought has to
+    be read again. The user reads the answer first; what a system does in that time is not counted. The first reply is
+    the turn's, the second the next one's.
+    """
+    file = "".join(path.read_text() for path in sorted((DATA / "rewrite").glob("*.py.txt")))
+    text = encode(file)
+    text *= 8000 // len(text) + 1
+    user, model, end = encode("<|turn>user\n"), encode("<|turn>model\n"), encode("<turn|>\n")
+    thought, closed = encode("<|channel>thought\n"), encode("\n<channel|>")
+    call = encode('<|tool_call>call:read{path:<|"|>a.py<|"|>}<tool_call|>')
+    opened, answered = encode('<|tool_response>response:read{value:<|"|>'), encode('<|"|>}<tool_response|>')
+    history = (*encode("<bos>"), *user, *text[:5800], *end, *user, *text[100:140], *end, *model)
+    kept = history
+    for step in range(4):  # 300 tokens of thought and 200 of a tool's result each
+        kept += (*call, *opened, *text[500 * step : 500 * step + 200], *answered)
+    turn = history
+    for step in range(4):
+        thoughts = text[3000 + 300 * step : 3300 + 300 * step]
+        turn += (*thought, *thoughts, *closed, *call, *opened, *text[500 * step : 500 * step + 200], *answered)
+    question = (*end, *user, *encode("Now the other file, please."), *end, *model)
+
+    def run(system: System) -> list[Reply]:
+        replies = [system.complete(Completion(turn, 40))]
+        answer = replies[0].ids
+        system.prepare((*kept, *answer))
+        return [*replies, system.complete(Completion((*kept, *answer, *question), 1))]
+
+    return Workload("dropped thoughts", {"dropped thoughts": run})
+
+
 def tool_session(path: Path = DATA / "tool-session.json") -> Workload:
     """A recorded session, replayed: what user and tools said is the recording's, the answers are the system's own.
 
