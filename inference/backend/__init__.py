@@ -6,7 +6,6 @@ LedgerBackend.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,11 +15,6 @@ import numpy.typing as npt
 
 from inference.request import SamplingParams
 from inference.tokenizer import Tokenizer
-
-# At every barrier between two operations GNU OpenMP's threads spin before they sleep. When any other process wants a
-# core they spin against it: 0.2 tokens a second instead of 9 beside a test run on two cores. libgomp reads this once,
-# when it is loaded, which importing llama_cpp does; so it stands in the package that is imported before it.
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @dataclass(frozen=True, slots=True)

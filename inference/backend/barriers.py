@@ -6,6 +6,7 @@ It starts no computation, and does nothing where threads are not GNU OpenMP's or
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import threading
 import time
@@ -143,8 +144,12 @@ def read_load(cpus: frozenset[int], stat: Path = Path("/proc/stat")) -> Load | N
     return Load(busy / os.sysconf("SC_CLK_TCK"), time.process_time())
 
 
+@functools.cache
 def open_barriers() -> Barriers | None:
-    """The barriers of this process; None when llama.cpp's threads are not GNU OpenMP's, or cannot be watched."""
+    """Those of this process, whose models share a runtime; None when that is not GNU OpenMP, or nothing can be seen.
+
+    To be called when llama.cpp has been loaded.
+    """
     if not hasattr(os, "sched_getaffinity") or not hasattr(os, "RTLD_NOLOAD"):
         return None
     try:

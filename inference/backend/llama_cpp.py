@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from inference.backend import BackendInfo, Batch
+from inference.backend.barriers import open_barriers
 from inference.backend.bindings import engine_version, lib, native, native_log
 from inference.backend.llama_sampler import LlamaCppSampler
 from inference.backend.llama_tokenizer import LlamaCppTokenizer
@@ -57,6 +59,8 @@ class LlamaCppBackend:
         self._columns = BatchColumns(lib.llama_batch(), info.n_batch)
         self._row_type = ctypes.c_float * info.n_vocab
         self._abort = AbortFlag()
+        self._barriers = open_barriers()
+        self._n_threads: int = lib.llama_n_threads(context)
         lib.llama_set_abort_callback(context, self._abort.callback, self._abort.data)
 
     @classmethod
@@ -156,6 +160,8 @@ class LlamaCppBackend:
         if sum(batch.logits) > MAX_LOGIT_ROWS:
             raise ValueError(f"at most {MAX_LOGIT_ROWS} rows of a batch can have logits")
         self._abort.clear()
+        if self._barriers:
+            self._barriers.look(self._n_threads, time.perf_counter())
         result = lib.llama_decode(self.context, self._columns.fill(batch))
         if result != 0:
             self._undo(batch, result)
