@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.assembly import Wish, open_session
-from agent.model import ResponseOptions
+from agent.context import system_prompt
+from agent.messages import AssistantMessage, ToolSpec
+from agent.model import ModelEvent, ResponseFinished, ResponseOptions
 from agent.model.local import LocalModel, LocalSettings
 from agent.permissions import Mode
-from agent.run import Limits, RunOptions
 from agent.setup import read_setup
 from bench.peers.workloads import DATA
 from inference.backend.llama_cpp import LlamaCppBackend
@@ -29,21 +30,25 @@ from inference.hardware import physical_cores
 from inference.in_process import InProcessEngine
 from inference.request import EngineEvent, Request, TokensDecoded
 from inference.tokenizer import Tokenizer
+from tools.registry import tools_for
+from tools.schema import json_schema
 
 MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", "~/.cache/gemma-agent/models")).expanduser()
+LEAD_IN = '```json\n{{"name": "{tool}", "arguments": {{"'
+"""A model of this size answers without looking when it is free to; so each first step begins like a call of a tool."""
 MESSAGES = (
-    "Read inventory.py and tell me in one sentence what it does.",
-    "Which files are in this folder?",
-    "Search all Python files for the word `raises`.",
-    "Read access_log.py and tell me in one sentence what it does.",
-    "In inventory.py, let `sell` raise ValueError when fewer than `count` pieces are left.",
-    "Show me the method `sell` of inventory.py as it is now.",
-    "In access_log.py, open the log with encoding utf-8.",
-    "Read task_queue.py and tell me what happens when a job fails.",
-    "Search for `def result` and show me that function.",
-    "Run `python -m py_compile inventory.py access_log.py task_queue.py`.",
-    "In inventory.py, let `low_stock` sort by quantity.",
-    "Run `git diff --stat` and sum up what we changed.",
+    ("read", "Read inventory.py and tell me in one sentence what it does."),
+    ("bash", "Which files are in this folder?"),
+    ("grep", "Search for the word `raises`."),
+    ("read", "Read access_log.py and tell me in one sentence what it does."),
+    ("edit", "In inventory.py, let `sell` raise ValueError when fewer than `count` pieces are left."),
+    ("bash", "Run `git diff`."),
+    ("read", "Read task_queue.py and tell me what happens when a job fails."),
+    ("grep", "Search for `def result` and tell me where it is."),
+    ("edit", "In access_log.py, open the log with encoding utf-8."),
+    ("bash", "Run `python -m py_compile inventory.py access_log.py task_queue.py`."),
+    ("edit", "In inventory.py, change `limit: int = 5` to `limit: int = 10`."),
+    ("bash", "Run `git diff --stat` and sum up what we changed."),
 )
 
 
@@ -108,17 +113,30 @@ def make_repository(root: Path) -> None:
 
 
 async def hold(engine: RecordingEngine, root: Path) -> None:
-    """The session; everything that the model asks for is allowed."""
+    """The session: in each turn a call, its result, and an answer. Everything that the model asks for is allowed."""
     setup = read_setup(Namespace(model="qwen2.5-coder-1.5b"), cwd=root)
     model = LocalModel(engine, LocalSettings(temperature=0.0, small=True))
     await model.start()
     session = open_session(setup, model, Wish(mode=Mode.YOLO, keep=False, preface=False)).session
-    options = RunOptions(Limits(turns=4), ResponseOptions(max_tokens=300, temperature=0.0))
-    for message in MESSAGES:
-        async for _ in session.submit(message, options):
-            pass
-        print(f"{message}: {len(engine.exchanges)} requests, {session.token_count} tokens", flush=True)
+    tools = [ToolSpec(tool.name, tool.description, json_schema(tool)) for tool in tools_for(small=True)]
+    conversation = model.open(system_prompt(), tools)
+    for tool, message in MESSAGES:
+        conversation.add_user(message)
+        lead_in = LEAD_IN.format(tool=tool)
+        called = await finished(conversation.respond(ResponseOptions(200, temperature=0.0, prefix=lead_in)))
+        if not called.tool_calls:
+            raise SystemExit(f"no call of {tool}: {called.text}")
+        conversation.add_tool_results([await session.run_tool(call, lambda _: None) for call in called.tool_calls])
+        await finished(conversation.respond(ResponseOptions(120, temperature=0.0, tool_choice="none")))
+        print(f"{called.tool_calls}: {conversation.token_count} tokens", flush=True)
     await session.close()
+
+
+async def finished(events: AsyncIterator[ModelEvent]) -> AssistantMessage:
+    """The whole response."""
+    last = [event async for event in events][-1]
+    assert isinstance(last, ResponseFinished)
+    return last.message
 
 
 def steps(exchanges: list[Exchange]) -> list[dict[str, object]]:
