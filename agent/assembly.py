@@ -61,7 +61,8 @@ class Talk:
 class Wish:
     """What kind of session is wanted.
 
-    ``resume`` is the id of a stored session. ``interactive``: someone answers approvals. ``mode`` and ``rules``
+    ``resume`` is the id of a stored session. ``interactive``: someone answers approvals, and reads
+    what the model wrote before the next message. ``mode`` and ``rules``
     replace the setup's. ``system`` replaces the system prompt; ``show_tools`` and ``preface`` False leave tools, and
     instructions and environment, out of what the model reads (``run_tool`` works all the same). ``keep`` False stores
     neither session nor journal. ``commands`` runs the session's commands and stays open; by default it gets its own.
@@ -139,7 +140,9 @@ def open_session(setup: Setup, model: Model, wish: Wish) -> Opened:
 
     Raises UsageError when the session to resume does not exist or is open elsewhere.
     """
-    return _Assembly(setup, model, wish).session()
+    opened = _Assembly(setup, model, wish).session()
+    opened.session.prepare()
+    return opened
 
 
 @asynccontextmanager
@@ -196,6 +199,7 @@ class _Assembly:
                     journal=journal,
                     preface=opening.preface,
                     store=None if begun.log is None else self._keeper.store,
+                    read_ahead=wish.interactive,
                     close=lambda: self._close(tools),
                 )
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -128,7 +128,11 @@ class Run:
 
     async def use_tools(self, message: AssistantMessage) -> None:
         """Carry out the calls in order; every call gets a result, also those that a stopped run leaves out."""
-        results = [await self._use_tool(call) for call in message.tool_calls]
+        results: list[ToolResultMessage] = []
+        for call in message.tool_calls:
+            if results:
+                self._parts.transcript.expect_results(results)
+            results.append(await self._use_tool(call, results))
         self._parts.transcript.add_results(results)
 
     def ended_after(self, message: AssistantMessage) -> RunEnd | None:
@@ -168,8 +172,11 @@ class Run:
         async for event in self._parts.transcript.respond(self._response_options()):
             response.take(event)
 
-    async def _use_tool(self, call: ToolCall) -> ToolResultMessage:
-        work = self._parts.toolset.run(call, self._parts.emit, lambda: self._end is not None)
+    async def _use_tool(self, call: ToolCall, before: Sequence[ToolResultMessage]) -> ToolResultMessage:
+        def settled(text: str) -> None:
+            self._parts.transcript.expect_results(before, ToolResultMessage(call.id, call.name, text))
+
+        work = self._parts.toolset.run(call, self._parts.emit, lambda: self._end is not None, settled)
         result = await self._interruptible(work, grace=_GRACE_SECONDS)
         if result is None:
             return ToolResultMessage(call.id, call.name, load("result_interrupted"), is_error=True)

@@ -43,7 +43,8 @@ class SessionParts:
     """What a session is made of; ``agent.assembly`` puts it together.
 
     ``preface`` is read by the model before the first user message: instructions and environment. ``close`` frees
-    what the parts hold. ``store`` is where the session is kept, if it is.
+    what the parts hold. ``store`` is where the session is kept, if it is. With ``read_ahead`` the model reads while the
+    user does, so that nothing but the next message is left to be read.
     """
 
     id: str
@@ -56,6 +57,7 @@ class SessionParts:
     journal: Journal
     preface: str = ""
     store: SessionStore | None = None
+    read_ahead: bool = False
     close: Callable[[], Awaitable[None]] = _nothing
 
 
@@ -186,6 +188,11 @@ class Session:
         for event in events:
             yield event
 
+    def prepare(self) -> None:
+        """Have the model read in the background what the next message follows, where that is wanted."""
+        if self._parts.read_ahead and self._run is None:
+            self._parts.transcript.prepare(self._beginning())
+
     def checkpoint(self) -> Mark:
         """The point that is now, for ``rewind_to``."""
         return self._rewinder.mark()
@@ -281,16 +288,21 @@ class Session:
             self._run = None  # idle before anyone can read RunFinished: they may rewind at once
             self._idle.set()
             events.put_nowait(None)
+        self.prepare()
 
     async def _carry_out(self, run: Run, message: UserMessage, emit: Callable[[AgentEvent], None]) -> RunEnd:
         try:
-            preface = "" if self.messages else self._parts.preface
-            self._parts.transcript.add_user(message, preface + "".join(f"{each}\n\n" for each in self._context))
+            self._parts.transcript.add_user(message, self._beginning())
             self._context.clear()
             return await run_turns(run)
         except (AgentError, EngineError) as error:
             emit(Notice(str(error), is_error=True))
             return RunEnd.ERROR
+
+    def _beginning(self) -> str:
+        """What stands before the text of the next message."""
+        preface = "" if self.messages else self._parts.preface
+        return preface + "".join(f"{each}\n\n" for each in self._context)
 
 
 def _new_id() -> str:

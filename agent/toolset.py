@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 Emit = Callable[[AgentEvent], None]
 
 
+def _unheard(_: str) -> None:
+    """Nobody wants to know the beginning of a result."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What tools work in: the folder, who remembers before-images, the environment of commands and who runs them."""
@@ -77,11 +81,16 @@ class Toolset:
             return ()
         return tuple(ToolSpec(tool.name, tool.description, json_schema(tool)) for tool in self._tools.values())
 
-    async def run(self, call: ToolCall, emit: Emit, cancelled: Callable[[], bool]) -> ToolResultMessage:
-        """Carry out one call; never raises for what the call asks for."""
+    async def run(
+        self, call: ToolCall, emit: Emit, cancelled: Callable[[], bool], settled: Callable[[str], None] = _unheard
+    ) -> ToolResultMessage:
+        """Carry out one call; never raises for what the call asks for.
+
+        ``settled`` hears, while a tool works, the beginning of its result that will not change any more.
+        """
         started = time.monotonic()
         try:
-            output = await self._attempt(call, emit, cancelled)
+            output = await self._attempt(call, emit, cancelled, settled)
         except ToolError as error:
             output = ToolOutput(str(error), is_error=True)
         except StoreError as error:  # the journal could not record the intent, so nothing was changed
@@ -103,13 +112,16 @@ class Toolset:
             emit(TodosChanged(tuple(TodoItem(text, status) for text, status in output.todos)))
         return ToolResultMessage(call.id, call.name, output.text, output.is_error)
 
-    async def _attempt(self, call: ToolCall, emit: Emit, cancelled: Callable[[], bool]) -> ToolOutput:
+    async def _attempt(
+        self, call: ToolCall, emit: Emit, cancelled: Callable[[], bool], settled: Callable[[str], None]
+    ) -> ToolOutput:
         tool = self._find(call)
         arguments = _validate(tool, call)
         context = ToolContext(
             workspace=self._surroundings.workspace,
             recorder=self._surroundings.recorder,
             emit=lambda text: emit(ToolOutputStreamed(call.id, text)),
+            settled=settled,
             cancelled=cancelled,
             environment=dict(self._surroundings.environment),
             commands=self._surroundings.commands,

@@ -125,6 +125,14 @@ class Transcript:
         self._conversation.add_tool_results(results)
         self._keep(results, [position] * len(results))
 
+    def prepare(self, beginning: str = "") -> None:
+        """Have read in the background what the next user message follows, and its ``beginning``."""
+        self._conversation.prepare(beginning)
+
+    def expect_results(self, results: Sequence[ToolResultMessage], partial: ToolResultMessage | None = None) -> None:
+        """Have read in the background what is known already of the results of the last response's calls."""
+        self._conversation.expect_results(results, partial)
+
     def take_trouble(self) -> str | None:
         """Why the log failed, in a sentence; told once."""
         trouble, self._trouble = self._trouble, None

@@ -221,7 +221,8 @@ class Worker:
         if self._info.n_swa == 0:
             return frozenset()
         length = len(request.tokens)
-        return frozenset(mark for mark in (*request.checkpoints, length - 1) if 0 < mark <= length)
+        own = (length - 1,) if request.max_tokens else ()
+        return frozenset(mark for mark in (*request.checkpoints, *own) if 0 < mark <= length)
 
     def _generate(self, run: _Run) -> Generator[EngineEvent, None, FinishReason]:
         """Draw tokens until one ends the output, and return why it ended."""

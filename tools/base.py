@@ -61,11 +61,16 @@ class ChangeRecorder(Protocol):
         ...
 
 
+def _unheard(_: str) -> None:
+    """Nobody asks for more than the result."""
+
+
 @dataclass(slots=True)
 class ToolContext:
     """What a running tool may use.
 
-    ``emit`` takes pieces of live output. ``cancelled`` is asked now and then; a true answer ends the work soon.
+    ``emit`` takes pieces of live output; ``settled`` the beginning of the result's text, as far as it will not change
+    any more, each time a longer one. ``cancelled`` is asked now and then; a true answer ends the work soon.
     ``environment`` is the complete environment of started commands, ``commands`` runs them; ``writes`` False keeps them
     from changing the workspace (plan mode, and commands that ran unasked because they only read).
     """
@@ -77,6 +82,7 @@ class ToolContext:
     environment: dict[str, str] = field(default_factory=dict[str, str])
     commands: CommandRunner = field(default_factory=Unconfined)
     writes: bool = True
+    settled: Callable[[str], None] = _unheard
 
 
 class Tool(Protocol):

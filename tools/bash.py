@@ -5,6 +5,9 @@ Whether the line may run is decided in ``agent.permissions``.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 import prompts
@@ -12,13 +15,14 @@ from tools.arguments import Arguments
 from tools.base import Effect, ToolContext, ToolOutput
 from tools.commands import Access, Outcome
 from tools.jobs import Job, Jobs
-from tools.process import Completed, End, shell_line
-from tools.truncate import head_and_tail
+from tools.process import Command, Completed, End, shell_line
+from tools.truncate import certain_head, head_and_tail
 
 DEFAULT_TIMEOUT_S = 120.0
 MAX_TIMEOUT_S = 1_800.0
 MAX_CHARACTERS = 12_000
 _NAMES_SHOWN = 8
+_SETTLED_EVERY_S = 0.5
 _FIRST_LOOK_S = 0.5  # a job that fails at once is told at once
 
 
@@ -84,7 +88,11 @@ class BashTool:
             return await self._look(job, kill=False)
         timeout_s = min(MAX_TIMEOUT_S, arguments.timeout if arguments.timeout > 0 else DEFAULT_TIMEOUT_S)
         running = await context.commands.start(line, access, context.emit)
-        outcome = await running.finish(timeout_s, context.cancelled)
+        telling = asyncio.create_task(_tell_settled(running.command, context.settled))
+        try:
+            outcome = await running.finish(timeout_s, context.cancelled)
+        finally:
+            telling.cancel()
         return _told(outcome, timeout_s)
 
     async def close(self) -> None:
@@ -100,6 +108,17 @@ class BashTool:
         output = _bounded(command.output())
         said = "".join(f"\n({notice})" for notice in notices)
         return ToolOutput(f"{output}\n(job {job.id} {'was stopped' if kill else state}){said}")
+
+
+async def _tell_settled(command: Command, settled: Callable[[str], None]) -> None:
+    """Tell, until cancelled, which beginning of the result is certain already."""
+    told = 0
+    while True:
+        await asyncio.sleep(_SETTLED_EVERY_S)
+        certain = certain_head(command.output().lstrip("\n"), MAX_CHARACTERS)
+        if len(certain) > told:
+            told = len(certain)
+            settled(certain)
 
 
 def _told(outcome: Outcome, timeout_s: float) -> ToolOutput:

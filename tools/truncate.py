@@ -23,6 +23,12 @@ def head_and_tail(text: str, limit: int) -> str:
     return _joined(head, tail, text.count("\n"))
 
 
+def certain_head(text: str, limit: int) -> str:
+    """The whole lines that ``head_and_tail`` will show first of a text that begins with ``text`` and still grows."""
+    kept = text[: limit // 3]
+    return kept[: kept.rfind("\n") + 1]
+
+
 def numbered(lines: list[str], first: int) -> str:
     """Lines as the read tool shows them: a right-aligned number, a tab, the text."""
     return "\n".join(f"{first + index:>4}\t{cut_line(line)}" for index, line in enumerate(lines))

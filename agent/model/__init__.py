@@ -136,6 +136,18 @@ class Conversation(Protocol):
         """
         ...
 
+    def prepare(self, beginning: str = "") -> None:
+        """Read in the background what a user message will follow, and the text ``beginning`` that it will begin with.
+
+        Nothing is appended. It is dropped as soon as anything else is asked; a running event loop is needed.
+        """
+        ...
+
+    def expect_results(self, results: Sequence[ToolResultMessage], partial: ToolResultMessage | None = None) -> None:
+        """Read in the background the first results of the last response's calls, and the certain beginning of the one
+        that follows; as ``prepare``."""
+        ...
+
     def mark(self) -> int:
         """A point to come back to."""
         ...

@@ -9,12 +9,13 @@ import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from agent.errors import ModelError, TooBigForMemory
 from agent.messages import Message, ToolResultMessage, ToolSpec
 from agent.model import Dump, ModelEvent, ModelInfo, PromptRead, ResponseOptions
+from agent.model.background import WORDS, BackgroundReader, certain_ids
 from agent.model.formats.base import ChatFormat, Cue, Tail
 from agent.model.formats.choice import choose_format, guess_small
 from agent.model.formats.literal import LiteralEncoder
@@ -138,6 +139,7 @@ class LocalConversation:
         self._schemas = {tool.name: simplify(tool.parameters) for tool in tools}
         self._model_name = model_name
         self._encoder = LiteralEncoder(engine.tokenizer)
+        self._ahead = BackgroundReader(engine)
 
     @property
     def token_count(self) -> int:
@@ -155,11 +157,32 @@ class LocalConversation:
             self._link(Tail.RESULTS)
             self._transcript.add(Kind.RESULTS, self._format.results(results), Tail.RESULTS)
 
+    def prepare(self, beginning: str = "") -> None:
+        """Read in the background what a user message will follow: the history as it will be then, without thoughts."""
+        if self._transcript.tail in (Tail.SYSTEM, Tail.ANSWER):
+            self._read_ahead(Tail.USER, Kind.USER, certain_ids(self._format.user, beginning, WORDS))
+
+    def expect_results(self, results: Sequence[ToolResultMessage], partial: ToolResultMessage | None = None) -> None:
+        """Read in the background what is certain of the results of the last response's calls."""
+        if self._transcript.tail is not Tail.CALLS:
+            return
+
+        def render(text: str) -> list[int]:
+            following = ToolResultMessage("", text, text) if partial is None else replace(partial, text=text)
+            return self._format.results([*results, following])
+
+        self._read_ahead(Tail.RESULTS, Kind.RESULTS, certain_ids(render, partial.text if partial else ""))
+
+    async def read_ahead(self) -> None:
+        """Wait until what was to be read in the background is read, or was dropped."""
+        await self._ahead.settled()
+
     async def respond(self, options: ResponseOptions) -> AsyncIterator[ModelEvent]:
         """Stream one response and append its ids; closing it early keeps the ids so far.
 
         Raises ContextOverflow, the transcript unchanged; ModelError when the engine failed.
         """
+        self._ahead.stop()
         start = self._transcript.mark()
         cue = self._cue(options)
         schemas = {} if options.tool_choice == "none" else self._schemas  # then a call in the text is text
@@ -195,6 +218,7 @@ class LocalConversation:
 
     def rewind(self, mark: int) -> None:
         """Forget everything after ``mark``."""
+        self._ahead.stop()
         self._transcript.rewind(mark)
 
     def count(self, text: str) -> int:
@@ -208,6 +232,25 @@ class LocalConversation:
         tools = [[tool.name, tool.description, tool.parameters] for tool in self._tools]
         made_by = {"model": self._model_name, "format": self._format.name}
         return Dump(json.dumps({**made_by, "tools": tools}, separators=(",", ":")), tuple(parts))
+
+    def _read_ahead(self, tail: Tail, kind: Kind, ids: Sequence[int]) -> None:
+        """Let the engine read the transcript as it would be with a part that begins with ``ids``."""
+        mark = self._transcript.mark()
+        try:
+            self._link(tail)
+            self._transcript.add(kind, ids, tail)
+            request = Request(
+                id=uuid.uuid4().hex,
+                tokens=self._transcript.tokens(),
+                max_tokens=0,
+                checkpoints=self._transcript.checkpoints(),
+                static=self._transcript.static_count,
+                background=True,
+            )
+        finally:
+            self._transcript.rewind(mark)
+        if 0 < len(request.tokens) < self._engine.context_tokens:
+            self._ahead.want(request)
 
     def _link(self, following: Tail) -> None:
         """End what came last in the way that what follows needs."""

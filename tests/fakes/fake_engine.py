@@ -16,7 +16,8 @@ from tests.fakes.byte_tokenizer import ByteTokenizer
 
 
 class ScriptedEngine:
-    """Answers the n-th request with ``answers[n]`` (ids, or an error to raise); ``requests`` records what was asked.
+    """Answers the n-th request with ``answers[n]`` (ids, or an error to raise); ``requests`` records what was
+    asked, and ``background`` what was only to be read.
 
     An answer ends with STOP at its first stop id, with LENGTH at ``max_tokens`` or where the script has no more.
     """
@@ -29,6 +30,7 @@ class ScriptedEngine:
         architecture: str = "fake",
     ) -> None:
         self.requests: list[Request] = []
+        self.background: list[Request] = []
         self.context_tokens = context_tokens
         self.model_name = "scripted"
         self.architecture = architecture
@@ -46,6 +48,11 @@ class ScriptedEngine:
             raise EngineClosed("The engine is closed.")
         if len(request.tokens) > self.context_tokens:
             raise ContextOverflow(len(request.tokens), self.context_tokens)
+        if request.background:
+            self.background.append(request)
+            await asyncio.sleep(0)
+            yield Finished(FinishReason.LENGTH, Stats(prefilled_tokens=len(request.tokens)))
+            return
         self.requests.append(request)
         answer = self._answers[len(self.requests) - 1]
         if isinstance(answer, Exception):

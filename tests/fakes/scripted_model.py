@@ -77,6 +77,8 @@ class ScriptedConversation:
         self.tools = tuple(tools)
         self.entries: list[Entry] = [Entry("system", system, _tokens(system))]
         self.asked: list[ResponseOptions] = []
+        self.prepared: list[str] = []
+        self.expected: list[tuple[tuple[str, ...], str | None]] = []
         self._read = 0
 
     @property
@@ -132,6 +134,12 @@ class ScriptedConversation:
         yield ResponseFinished(
             AssistantMessage(message_id, script.text, script.thought, tuple(calls), reason, usage),
         )
+
+    def prepare(self, beginning: str = "") -> None:
+        self.prepared.append(beginning)
+
+    def expect_results(self, results: Sequence[ToolResultMessage], partial: ToolResultMessage | None = None) -> None:
+        self.expected.append((tuple(result.text for result in results), partial.text if partial else None))
 
     def mark(self) -> int:
         return len(self.entries)
