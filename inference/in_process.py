@@ -36,12 +36,14 @@ BackendLoader = Callable[[LoadProgress], Backend]
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """``checkpoint_bytes`` bounds the saved sliding windows; ``planner`` is made in the owner thread. Without a
-    ``store`` nothing is kept on disk."""
+    ``store`` nothing is kept on disk; with one, conversations are saved when nobody asks for ``save_after`` seconds,
+    and in the end."""
 
     checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES
     worker: WorkerOptions = field(default_factory=WorkerOptions)
     planner: Callable[[Backend], Planner] | None = None
     store: StoreOptions | None = None
+    save_after: float = 20.0
 
 
 class InProcessEngine:
@@ -178,7 +180,7 @@ class InProcessEngine:
             worker = Worker(backend, cache, planner, self._options.worker)
             scheduler = Scheduler(worker.serve, backend.info.n_sequences, self._options.worker.clock)
             self._loaded.set_result(backend)
-            while self._receive(scheduler):
+            while self._receive(scheduler, cache):
                 self._serve(worker, scheduler)
             scheduler.clear()
             with self._lock:
@@ -186,13 +188,16 @@ class InProcessEngine:
                     job.send(EngineClosed("The engine was closed before the answer was complete."))
                 self._jobs.clear()
 
-    def _receive(self, scheduler: Scheduler) -> bool:
+    def _receive(self, scheduler: Scheduler, cache: PrefixCache) -> bool:
         """Pass on what was submitted, waiting for it when there is nothing else to do; False: the engine is closed."""
         while True:
             try:
-                job = self._queue.get(block=scheduler.idle)
+                job = self._queue.get(block=scheduler.idle, timeout=self._options.save_after)
             except queue.Empty:
-                return True
+                if not scheduler.idle:
+                    return True
+                cache.save_all()
+                job = self._queue.get()
             if job is None:
                 return False
             scheduler.add(job)

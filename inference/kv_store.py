@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -117,25 +118,34 @@ class KvStore:
         self._folder = options.folder / name
         self._known: dict[str, _Known] = {}
         self._writer = ThreadPoolExecutor(1, "kv-writer")
-        self._pending: Future[None] | None = None
+        self._pending: deque[Future[None]] = deque()
+        self._unwritten: dict[Path, SavedSequence] = {}  # the writer's thread only takes out
 
     def find(self, tokens: Sequence[int]) -> Found | None:
         """The file with the longest usable beginning of ``tokens``; None when there is none at all."""
         wanted = np.asarray(tokens, np.int32)
         best: Found | None = None
-        for path, head in self._heads():
-            matched = common_prefix(head.tokens, wanted)
-            usable = self._usable(head, matched)
+        unwritten = [(path, saved.tokens, [w.position for w in saved.windows]) for path, saved in self._queued()]
+        written = [(path, head.tokens, [w[0] for w in head.windows]) for path, head in self._heads()]
+        for path, tokens_there, positions in (*unwritten, *written):
+            matched = common_prefix(tokens_there, wanted)
+            usable = matched
+            if self._n_swa and matched < len(tokens_there):
+                # Loaded, it can be cut at its end and at its checkpoints only.
+                usable = max((position for position in positions if position <= matched), default=0)
             if usable > (best.usable if best else 0):
                 best = Found(path, usable, matched)
         return best
 
     def holds_static(self, tokens: Sequence[int]) -> bool:
         """Whether exactly these tokens are kept as a static prefix."""
-        return (self._folder / _file_name(np.asarray(tokens, np.int32), static=True)).exists()
+        path = self._folder / _file_name(np.asarray(tokens, np.int32), static=True)
+        return path in self._unwritten or path.exists()
 
     def read(self, found: Found) -> SavedSequence | None:
         """The verified content, marked as used; None (and the file deleted) when it is damaged."""
+        if unwritten := self._unwritten.get(found.path):
+            return unwritten
         try:
             head, saved = read_kv_file(found.path)
         except OSError as error:
@@ -157,26 +167,22 @@ class KvStore:
             found.path.unlink(missing_ok=True)
 
     def save(self, saved: SavedSequence) -> None:
-        """Keep a sequence, in a thread of its own; waits for the one before."""
-        self.flush()
-        self._pending = self._writer.submit(self._write, saved)
+        """Keep a sequence, in a thread of its own; waits while more than one other is still to be written."""
+        while len(self._pending) > 1:
+            self._pending.popleft().result()
+        path = self._folder / _file_name(saved.tokens, static=saved.static)
+        self._unwritten[path] = saved
+        self._pending.append(self._writer.submit(self._write, path, saved))
 
     def flush(self) -> None:
         """Wait until everything is written."""
-        if self._pending is not None:
-            self._pending.result()
-            self._pending = None
+        while self._pending:
+            self._pending.popleft().result()
 
     def close(self) -> None:
         """Write what is still to be written."""
         self.flush()
         self._writer.shutdown()
-
-    def _usable(self, head: KvHead, matched: int) -> int:
-        """How many of the ``matched`` tokens a loaded file can keep: all, or those before a checkpoint."""
-        if self._n_swa == 0 or matched == len(head.tokens):
-            return matched
-        return max((position for position, _, _ in head.windows if position <= matched), default=0)
 
     def _heads(self) -> list[tuple[Path, KvHead]]:
         """The readable files, and what they hold; heads are read once."""
@@ -205,20 +211,28 @@ class KvStore:
             return None
         return head if head.key == self._key and len(head.tokens) <= self._n_ctx else None
 
-    def _write(self, saved: SavedSequence) -> None:
+    def _queued(self) -> list[tuple[Path, SavedSequence]]:
+        return list(self._unwritten.items())
+
+    def _write(self, path: Path, saved: SavedSequence) -> None:
         """Runs in the writer's thread."""
+        try:
+            self._write_now(path, saved)
+        finally:
+            self._unwritten.pop(path, None)
+
+    def _write_now(self, path: Path, saved: SavedSequence) -> None:
         size = saved.state.nbytes + saved.tokens.nbytes + sum(len(window.data) for window in saved.windows)
-        name = _file_name(saved.tokens, static=saved.static)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._options.folder.chmod(0o700)
             if not self._make_room(size):
                 return
-            write_kv_file(self._folder / name, self._key, saved)
+            write_kv_file(path, self._key, saved)
         except OSError as error:
             log.warning("A KV sequence of %s tokens could not be kept: %s", len(saved.tokens), error)
             return
-        self._supersede(saved, name)
+        self._supersede(saved, path.name)
 
     def _make_room(self, size: int) -> bool:
         """Delete the least recently used files until ``size`` bytes fit; whether they do."""

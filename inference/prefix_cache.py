@@ -102,9 +102,7 @@ class PrefixCache:
 
         Sequences that are held are only copied from; one has to be free.
         """
-        # Of equally good ones the first is taken: those that nobody holds before others, then the most recently used.
-        candidates = sorted(reversed(self._sequences), key=lambda s: s.id in self._held)  # noqa: C414 - a stable sort
-        source, matched = max(((s, s.reusable(tokens)) for s in candidates), key=lambda match: self._keepable(*match))
+        source, matched = self._best(tokens)
         if loaded := self._from_disk(tokens, self._keepable(source, matched)):
             return loaded
         common = source.common_prefix(tokens)
@@ -112,6 +110,16 @@ class PrefixCache:
         self.trim(target, matched)
         self._touch(target)
         return Reuse(target, len(target), common - len(target))
+
+    def would_lose(self, tokens: Sequence[int], static: int) -> bool:
+        """Whether ``acquire`` would push out for good what does not belong to the prompt's own conversation.
+
+        The first ``static`` tokens make none: others begin with them too. What is saved before is not lost.
+        """
+        if self._disk is not None or self._keepable(*self._best(tokens)) > static:
+            return False
+        free = (s for s in self._sequences if s.id not in self._held)
+        return all(len(s) > s.common_prefix(tokens) for s in free)
 
     def save_static(self, sequence: KVSequence) -> None:
         """Keep on disk what the sequence holds, as a beginning that other conversations will share."""
@@ -176,6 +184,14 @@ class PrefixCache:
         saved.append(Checkpoint(position, requested, self._backend.save_window(sequence.id)))
         saved.sort(key=lambda c: c.position)
         self._evict()
+
+    def _best(self, tokens: Sequence[int]) -> tuple[KVSequence, int]:
+        """The sequence that keeps most of a prompt, and how many tokens the prompt may keep of it.
+
+        Of equally good ones the first is taken: those that nobody holds before others, then the most recently used.
+        """
+        candidates = sorted(reversed(self._sequences), key=lambda s: s.id in self._held)  # noqa: C414 - a stable sort
+        return max(((s, s.reusable(tokens)) for s in candidates), key=lambda match: self._keepable(*match))
 
     def _keepable(self, sequence: KVSequence, matched: int) -> int:
         """How many of ``matched`` tokens can be kept, by a cut or by restoring a checkpoint."""

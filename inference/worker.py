@@ -127,6 +127,7 @@ class Worker:
         """Generate; the last event is Finished. With ``max_tokens`` 0 the prompt is only read.
 
         Several may be under way, as many as there are sequences: after any event another one may go on.
+        A ``background`` request that would push out what others may need ends as cancelled.
         ``cancelled`` is asked before every decode; ``pace`` before every chunk of the prompt, for how many seconds the
         chunk may take. Raises ValueError for an empty prompt, ContextOverflow
         or InvalidGrammar before anything is changed, and DecodeFailed after the sequence was dropped.
@@ -135,6 +136,9 @@ class Worker:
             raise ValueError("a prompt needs at least one token")
         if len(request.tokens) > self._info.n_ctx:
             raise ContextOverflow(len(request.tokens), self._info.n_ctx)
+        if request.background and self._cache.would_lose(request.tokens, request.static):
+            yield Finished(FinishReason.CANCELLED, Stats())
+            return
         run = self._begin(request, cancelled, pace)
         try:
             yield from self._prefill(run)

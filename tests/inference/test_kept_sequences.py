@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -54,6 +55,11 @@ def live(load: Callable[[], Backend], folder: Path, *requests: Request) -> list[
     return asyncio.run(asyncio.wait_for(main(), 60))
 
 
+def wait_for_session(folder: Path) -> None:
+    while not list(folder.rglob("session-*.kv")):
+        time.sleep(0.01)
+
+
 def ask(tokens: Sequence[int], max_tokens: int = 12) -> Request:
     return Request("a", tuple(tokens), max_tokens, checkpoints=(len(SYSTEM),), static=len(SYSTEM))
 
@@ -94,6 +100,21 @@ def test_a_conversation_that_another_one_displaces_comes_back_from_disk(
     assert stats.cached_tokens == 0
     *_, (_, stats) = live(load, tmp_path / "other", long, ask([7, 8, 9]), long)
     assert stats.loaded_tokens >= len(long.tokens) - 1
+
+
+def test_an_idle_engine_saves_its_conversations(load: Callable[[], Backend], tmp_path: Path) -> None:
+    async def main() -> None:
+        options = EngineOptions(store=StoreOptions(tmp_path, "model", least_free=0), save_after=0.01)
+        engine = InProcessEngine(lambda _: load(), options)
+        await engine.start()
+        async for _ in engine.submit(ask(QUESTION)):
+            pass
+        await asyncio.to_thread(wait_for_session, tmp_path)
+        async for _ in engine.submit(ask([*QUESTION, 505])):  # it still listens
+            pass
+        await engine.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_files_damaged_between_two_starts_mean_reading(load: Callable[[], Backend], tmp_path: Path) -> None:

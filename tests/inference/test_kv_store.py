@@ -61,6 +61,20 @@ def test_what_is_saved_is_read_back_by_another_store(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_still_to_be_written_is_found_already(tmp_path: Path) -> None:
+    target = store(tmp_path)
+    for start in (0, 1000, 2000):
+        saved = sequence(range(start, start + 50), size=2_000_000)
+        target.save(saved)
+        found = target.find(range(start, start + 60))
+        assert found is not None
+        read = target.read(found)
+        assert read is not None
+        assert read.state.tobytes() == saved.state.tobytes()
+    target.close()
+    assert len(kept(tmp_path)) == 3
+
+
 def test_without_a_window_any_beginning_is_usable_and_with_one_those_that_end_at_a_checkpoint(tmp_path: Path) -> None:
     for info, usable in ((INFO, 75), (WINDOWED, 60)):
         target = store(tmp_path, info)

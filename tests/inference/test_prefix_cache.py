@@ -176,6 +176,20 @@ def test_a_new_conversation_takes_the_place_of_the_least_recently_used_one() -> 
     assert third.cached == 0
 
 
+def test_reading_ahead_may_push_out_its_own_conversation_and_no_other() -> None:
+    backend = windowed(n_sequences=1)
+    cache = PrefixCache(backend)
+    sequence = cache.acquire(SYSTEM).sequence
+    assert not cache.would_lose([*SYSTEM, 1, 2], 30), "nothing is there yet"
+    read(backend, sequence, SYSTEM)
+    cache.save_checkpoint(sequence)
+    read(backend, sequence, range(10))
+    cache.save_checkpoint(sequence)
+    read(backend, sequence, range(20, 60))
+    assert not cache.would_lose([*SYSTEM, *range(10), 3, 4, 5], 30), "its own: what goes are thoughts"
+    assert cache.would_lose([*SYSTEM, 900, 901], 30)
+
+
 def test_trimming_also_removes_rows_that_an_aborted_decode_left() -> None:
     backend = windowed()
     cache = PrefixCache(backend)
