@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from agent.events import AgentEvent, ApprovalAnswered, ApprovalRequested
 from agent.messages import ToolCall
 from agent.permissions import Decision, Mode, Rules, Ruling, Verdict, decide
+from agent.visible import warnings_about, warnings_about_command
 from tools.base import Effect
 
 
@@ -63,7 +64,9 @@ class Approvals:
         request_id = f"ask-{secrets.token_hex(3)}"
         future: asyncio.Future[tuple[Decision, str]] = asyncio.get_running_loop().create_future()
         self._open[request_id] = future
-        emit(ApprovalRequested(request_id, question.call, ruling.reason, question.preview, ruling.remember))
+        warn = warnings_about_command if question.effect is Effect.EXECUTE else warnings_about
+        facts = (ruling.reason, question.preview, ruling.remember, warn(question.preview))
+        emit(ApprovalRequested(request_id, question.call, *facts))
         try:
             decision, note = await future
         finally:

@@ -22,11 +22,14 @@ from agent.events import ApprovalRequested, Notice
 from agent.interrupts import cancelling
 from agent.live_view import LiveView
 from agent.permissions import Decision, Mode
+from agent.remembered import Remembered
 from agent.run import RunOptions
 from agent.session import Session
 from agent.session_choice import choose_session
-from agent.setup import read_setup
+from agent.setup import Setup, read_setup
 from agent.talk import make_talk
+from agent.trust import what_trust_turns_on
+from agent.visible import visible
 
 _HELP = """/help            this text
 /undo            take back the last file changes; /redo brings them back
@@ -53,9 +56,9 @@ def run_chat(args: argparse.Namespace) -> int:
 
 
 async def _chat(args: argparse.Namespace) -> int:
-    setup = read_setup(args)
-    wish = Wish(resume=choose_session(args, setup), interactive=True)
     console = Console(highlight=False)
+    setup = ask_for_trust(lambda: read_setup(args), console, _read_line)
+    wish = Wish(resume=choose_session(args, setup), interactive=True)
     with LiveView(console) as view:
         talk = make_talk(console, view)
         async with running_session(setup, talk, wish) as opened:
@@ -64,6 +67,26 @@ async def _chat(args: argparse.Namespace) -> int:
             chat.greet(opened.notices)
             await chat.talk()
     return 0
+
+
+def ask_for_trust(settings: Callable[[], Setup], console: Console, read: Callable[[str], str | None]) -> Setup:
+    """The settings, after the question whether those of a repository that is not trusted yet are to count."""
+    setup = settings()
+    remembered = Remembered(setup.state)
+    lines = what_trust_turns_on(setup.root)
+    if setup.bare or not lines or remembered.is_trusted(setup.root):
+        return setup
+    console.print(Text(f"{visible(str(setup.root))} brings its own settings. Trusting it would turn on:"))
+    for line in lines:
+        console.print(Text(f"  {visible(line)}"), soft_wrap=True)
+    try:
+        said = read("Trust it? Its settings count until they change. [y]es or no: ")
+    except EOFError:
+        said = None
+    if (said or "").strip().lower() not in ("y", "yes"):
+        return setup
+    remembered.trust(setup.root)
+    return settings()
 
 
 class Chat:
@@ -116,7 +139,9 @@ class Chat:
 
     def _approve(self, event: ApprovalRequested, view: LiveView) -> None:
         view.pause()
-        self._say(clean(event.preview))
+        self._say(visible(event.preview))
+        for warning in event.warnings:
+            self._say(f"! {clean(warning)}", "yellow")
         always = f"[a]lways (`{clean(event.remember)}`)" if event.remember else "[a]lways"
         try:
             said = self._read(f"Run this? [y]es, yes for this [s]ession, {always}, or no and why: ")

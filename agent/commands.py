@@ -26,10 +26,14 @@ class Risk(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JudgedCommand:
-    """One simple command of a line: its words, and whether it only reads."""
+    """One simple command of a line: its words, and whether it only reads.
+
+    ``forms`` are other ways to say it: without wrappers, without the program's folder, without git's own options.
+    """
 
     words: tuple[str, ...]
     read_only: bool
+    forms: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +80,16 @@ _WITH_SUBCOMMANDS = frozenset(
 _REMEMBER_WHOLE = (
     _INTERPRETERS | _WRAPPERS | {"rm", "mv", "cp", "chmod", "chown", "dd", "kill", "ln", "tee", "sed", "ssh"}
 )
+_GIT_OPTIONS_WITH_VALUE = frozenset({"-C", "-c", "--git-dir", "--work-tree", "--namespace", "--config-env"})
 _PERILOUS_TARGET = re.compile(r"(/|/\*|~|~/|~/\*|\$HOME.*|\$\{HOME.*|\.\.?/?|\.\./.*|\*|/(?!tmp/).+)")
 
 
 def assess(text: str) -> Assessment:
     """Judge a command line."""
     line = parse_line(text)
-    judged = tuple(JudgedCommand(_unwrapped(each, _TRANSPARENT).texts, reads_only(each)) for each in line.commands)
+    judged = tuple(
+        JudgedCommand(_unwrapped(each, _TRANSPARENT).texts, reads_only(each), _forms(each)) for each in line.commands
+    )
     if reason := _catastrophe(line):
         return Assessment(Risk.CATASTROPHIC, reason, judged)
     if reason := _danger(line):
@@ -190,6 +197,18 @@ def _unwrapped(command: SimpleCommand, wrappers: frozenset[str] = _WRAPPERS) -> 
         while len(words) > 1 and (words[0].text.startswith("-") or "=" in words[0].text or _is_amount(words[0].text)):
             del words[0]
     return SimpleCommand(tuple(words), command.piped)
+
+
+def _forms(command: SimpleCommand) -> tuple[tuple[str, ...], ...]:
+    """What a rule that forbids is compared with, too."""
+    bare = _unwrapped(command)
+    words = (_name(bare), *bare.texts[1:])
+    if words[0] != "git":
+        return (bare.texts, words)
+    at = 1
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] in _GIT_OPTIONS_WITH_VALUE else 1
+    return (bare.texts, words, ("git", *words[at:]))
 
 
 def _is_amount(text: str) -> bool:

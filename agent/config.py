@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,16 +21,16 @@ PROJECT_FILE = ".agent/config.toml"
 PROJECT_LOCAL_FILE = ".agent/config.local.toml"
 # Settings that open something up: a repository's files cannot, however far it is trusted.
 _USERS_OWN = ("sandbox", "network")
-_LISTS = frozenset({"allow", "deny", "network"})
+_LISTS = frozenset({"allow", "ask", "deny", "network"})
 
 
 class Config(BaseModel):
     """Every setting with its default. Sizes are tokens, times seconds; None is "as the model or the machine wants".
 
-    ``allow``, ``deny`` and ``network`` are command beginnings (``agent.permissions.Rules``); ``sandbox`` is how
-    commands are confined. Sessions are kept for ``keep_days`` after their last use, and the latest ones of
-    ``keep_megabytes``. ``kv_disk`` is how many MiB of disk the states of conversations may take (0: they are not kept),
-    so that the next start loads them instead of reading.
+    ``allow``, ``ask``, ``deny`` and ``network`` are rules (``agent.permissions.Rules``), and those of all places hold
+    together; ``sandbox`` is how commands are confined. Sessions are kept for ``keep_days`` after their last use, and
+    the latest ones of ``keep_megabytes``. ``kv_disk`` is how many MiB of disk the states of conversations may take (0:
+    they are not kept), so that the next start loads them instead of reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -47,6 +47,7 @@ class Config(BaseModel):
     offline: bool = False
     kv_disk: int = Field(default=4096, ge=0)
     allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     sandbox: Literal["auto", "bubblewrap", "landlock", "off"] = "auto"
@@ -72,6 +73,8 @@ def read_config(sources: Sequence[Source]) -> Config:
         except ValidationError as error:
             raise ConfigError(_explain(source, error)) from error
         settled.update(source.values)
+    for key in _LISTS:  # a stronger place must not lift what another one forbids
+        settled[key] = [rule for source in sources for rule in cast("Sequence[str]", source.values.get(key, ()))]
     return Config.model_validate(settled)
 
 
@@ -114,6 +117,17 @@ def _project_source(path: Path) -> Source:
     if own := next((key for key in _USERS_OWN if key in source.values), None):
         raise ConfigError(f"{path}: {own} is for your own settings, not for a repository's; remove it there.")
     return source
+
+
+def tightening(source: Source) -> Source:
+    """Of a place that is not trusted, the settings that can only make for more questions and refusals."""
+    values = source.values
+    kept: dict[str, object] = {key: values[key] for key in ("ask", "deny") if isinstance(values.get(key), list)}
+    kept |= {key: wish for key, wish in _TIGHT.items() if values.get(key) == wish}
+    return Source(source.place, kept, source.spelling)
+
+
+_TIGHT: Mapping[str, object] = {"mode": "plan", "offline": True}
 
 
 def _explain(source: Source, error: ValidationError) -> str:

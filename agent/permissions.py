@@ -15,6 +15,8 @@ from agent.commands import Assessment, Risk, assess
 from agent.messages import ToolCall
 from tools.base import Effect
 
+_TOOL = "tool:"  # begins a rule for a tool
+
 
 class Mode(StrEnum):
     """How much may happen without a question."""
@@ -65,15 +67,17 @@ class Protected:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the user settled beforehand.
+    """What the user settled beforehand; ``deny`` is stronger than ``ask``, and that than ``allow``.
 
-    ``allow`` and ``deny`` are command beginnings, compared word by word (``git push`` covers ``git push origin`` and
-    not ``git pushx``); one that starts with ``=`` covers the very same command only. ``writes`` lets edits run.
+    Each of these holds command beginnings, compared word by word (``git push`` covers ``git push origin`` and not
+    ``git pushx``), and the very same command only behind a ``=``; and tools: ``tool:edit``, or ``tool:edit src/*`` for
+    what is below such a path. ``ask`` holds in every mode. ``writes`` lets edits run.
     ``network`` are beginnings of commands that may use the network. ``protected`` files are never written, whatever the
     mode.
     """
 
     allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     writes: bool = False
@@ -93,28 +97,39 @@ def decide(mode: Mode, effect: Effect, call: ToolCall, rules: Rules) -> Ruling:
     path = call.arguments.get("path")
     if effect is Effect.WRITE and isinstance(path, str) and (refusal := _protection(path, rules)):
         return Ruling(Verdict.DENY, refusal)
-    if effect in (Effect.NONE, Effect.READ):
-        return Ruling(Verdict.ALLOW)
-    if effect is Effect.WRITE:
-        return _decide_write(mode, rules)
-    ruling = _decide_command(mode, str(call.arguments.get("command", "")), rules)
-    if call.arguments.get("network") and ruling.verdict is not Verdict.DENY:
-        return _decide_network(ruling, str(call.arguments.get("command", "")), rules)
+    assessment = assess(str(call.arguments.get("command") or "")) if effect is Effect.EXECUTE else None
+    if denied := _first_match(rules.deny, call, assessment):
+        return Ruling(Verdict.DENY, f"the rules forbid {_covered_by(denied)}")
+    ruling = _decide_by_mode(mode, effect, call, rules)
+    if ruling.verdict is Verdict.ALLOW and (asked := _first_match(rules.ask, call, assessment)):
+        return Ruling(Verdict.ASK, f"the rules ask about {_covered_by(asked)}", reads_only=ruling.reads_only)
     return ruling
 
 
-def _decide_write(mode: Mode, rules: Rules) -> Ruling:
+def _decide_by_mode(mode: Mode, effect: Effect, call: ToolCall, rules: Rules) -> Ruling:
+    if effect in (Effect.NONE, Effect.READ):
+        return Ruling(Verdict.ALLOW)
+    if effect is Effect.WRITE:
+        return _decide_write(mode, call, rules)
+    command = str(call.arguments.get("command") or "")
+    if not command.strip() and str(call.arguments.get("job") or "").strip():
+        return Ruling(Verdict.ALLOW)  # a look at a command that was allowed, or its end
+    ruling = _decide_command(mode, call, command, rules)
+    if call.arguments.get("network") and ruling.verdict is not Verdict.DENY:
+        return _decide_network(ruling, command, rules)
+    return ruling
+
+
+def _decide_write(mode: Mode, call: ToolCall, rules: Rules) -> Ruling:
     if mode is Mode.PLAN:
         return Ruling(Verdict.DENY, "plan mode changes nothing: describe the change instead of making it")
-    if rules.writes or mode in (Mode.ACCEPT_EDITS, Mode.YOLO):
+    if rules.writes or mode in (Mode.ACCEPT_EDITS, Mode.YOLO) or _tool_matches(rules.allow, call):
         return Ruling(Verdict.ALLOW)
     return Ruling(Verdict.ASK, "this changes a file")
 
 
-def _decide_command(mode: Mode, command: str, rules: Rules) -> Ruling:
+def _decide_command(mode: Mode, call: ToolCall, command: str, rules: Rules) -> Ruling:
     assessment = assess(command)
-    if denied := next((rule for rule in rules.deny if _any_starts_with(assessment, rule)), None):
-        return Ruling(Verdict.DENY, f"the rules forbid commands that begin with `{denied}`")
     if assessment.risk is Risk.READ_ONLY:
         return Ruling(Verdict.ALLOW, reads_only=True)
     if mode is Mode.PLAN:
@@ -123,7 +138,8 @@ def _decide_command(mode: Mode, command: str, rules: Rules) -> Ruling:
         return Ruling(Verdict.ASK, assessment.reason)
     if mode is Mode.YOLO:
         return Ruling(Verdict.ALLOW)
-    if assessment.risk is Risk.UNKNOWN and _all_covered(assessment, rules.allow):
+    allowed = _all_covered(assessment, rules.allow) or _tool_matches(rules.allow, call) is not None
+    if assessment.risk is Risk.UNKNOWN and allowed:
         return Ruling(Verdict.ALLOW)
     remember = assessment.remember if assessment.risk is Risk.UNKNOWN else None
     return Ruling(Verdict.ASK, assessment.reason, remember)
@@ -137,8 +153,31 @@ def _decide_network(ruling: Ruling, command: str, rules: Rules) -> Ruling:
     return Ruling(Verdict.ASK, reason)
 
 
-def _any_starts_with(assessment: Assessment, rule: str) -> bool:
-    return any(_starts_with(command.words, rule) for command in assessment.commands)
+def _first_match(rules: tuple[str, ...], call: ToolCall, assessment: Assessment | None) -> str | None:
+    """The first rule that covers the call, or any part of its command line, however that is written."""
+    if found := _tool_matches(rules, call):
+        return found
+    commands = () if assessment is None else assessment.commands
+    forms = [form for command in commands for form in (command.words, *command.forms)]
+    of_commands = (rule for rule in rules if not rule.startswith(_TOOL))
+    return next((rule for rule in of_commands if any(_starts_with(form, rule) for form in forms)), None)
+
+
+def _tool_matches(rules: tuple[str, ...], call: ToolCall) -> str | None:
+    """The first rule for this tool, and the path that it is called with; case is folded, as some file systems do."""
+    path = call.arguments.get("path")
+    for rule in rules:
+        name, _, pattern = rule.removeprefix(_TOOL).strip().partition(" ")
+        if not rule.startswith(_TOOL) or not fnmatchcase(call.name, name):
+            continue
+        pattern = pattern.strip()
+        if not pattern or (isinstance(path, str) and _is_below(path, pattern)):
+            return rule
+    return None
+
+
+def _covered_by(rule: str) -> str:
+    return f"calls as in `{rule}`" if rule.startswith(_TOOL) else f"commands that begin with `{rule}`"
 
 
 def _all_covered(assessment: Assessment, allowed: tuple[str, ...]) -> bool:
@@ -155,8 +194,13 @@ def _starts_with(words: tuple[str, ...], rule: str) -> bool:
 
 
 def _protection(path: str, rules: Rules) -> str | None:
-    """Why a file must not be written, if so; case is folded, as some file systems do."""
-    parts = PurePosixPath(posixpath.normpath(path.replace("\\", "/")).casefold()).parts
-    above = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
-    found = (each for each in rules.protected if any(fnmatchcase(part, each.pattern.casefold()) for part in above))
+    """Why a file must not be written, if so."""
+    found = (each for each in rules.protected if _is_below(path, each.pattern))
     return next((f"{path} is protected: {each.reason}" for each in found), None)
+
+
+def _is_below(path: str, pattern: str) -> bool:
+    """Whether a path, or a folder above it, is like the pattern; case is folded, as some file systems do."""
+    parts = PurePosixPath(posixpath.normpath(path.replace("\\", "/")).casefold()).parts
+    above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return any(fnmatchcase(each, pattern.casefold()) for each in above)

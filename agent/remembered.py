@@ -13,12 +13,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from agent.errors import ConfigError
+from agent.trust import settings_digest
 
 
 class _Settled(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    trusted: bool = False
+    trusted: str | bool = False  # the digest of the settings that were trusted; True is from before there was one
     allow: tuple[str, ...] = ()
 
 
@@ -32,12 +33,19 @@ class Remembered:
         self._path = state / "repositories.json"
 
     def is_trusted(self, root: Path) -> bool:
-        """Whether the user trusts the repository at ``root``; raises ConfigError when the file is damaged."""
-        return self._read().get(str(root), _Settled()).trusted
+        """Whether the user trusts the repository at ``root`` with the settings that it has now.
+
+        Raises ConfigError when the file is damaged.
+        """
+        return self._read().get(str(root), _Settled()).trusted == settings_digest(root)
 
     def trust(self, root: Path) -> None:
-        """From now on the repository's own settings count; raises ConfigError when that cannot be written."""
-        self._change(root, trusted=True)
+        """From now on the repository's own settings count, until they change; raises ConfigError."""
+        self._change(root, trusted=settings_digest(root))
+
+    def trusted_before(self, root: Path) -> bool:
+        """Whether the user trusted other settings of this repository."""
+        return bool(self._read().get(str(root), _Settled()).trusted) and not self.is_trusted(root)
 
     def allowed(self, root: Path) -> tuple[str, ...]:
         """Command rules that the user settled with "always"."""

@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config import (
-    PROJECT_FILE,
-    PROJECT_LOCAL_FILE,
     Config,
+    Source,
     environment_source,
+    file_source,
     flag_source,
     read_config,
+    tightening,
     user_sources,
 )
 from agent.context import project_root
+from agent.errors import ConfigError
 from agent.paths import config_file, state_dir
 from agent.permissions import Rules
 from agent.remembered import Remembered
 from agent.retention import Retention
+from agent.trust import own_settings
 
 _FLAGS = ("model", "mode", "context", "max_turns", "max_tokens", "max_seconds", "seed", "offline", "sandbox")
 
@@ -53,7 +57,8 @@ class Setup:
     def rules(self) -> Rules:
         """What the user settled: in the configuration, and with "always" in this repository."""
         kept = Remembered(self.state).allowed(self.root)
-        return Rules(allow=(*self.config.allow, *kept), deny=self.config.deny, network=self.config.network)
+        config = self.config
+        return Rules(allow=(*config.allow, *kept), ask=config.ask, deny=config.deny, network=config.network)
 
 
 def read_setup(args: Namespace, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Setup:
@@ -70,14 +75,32 @@ def read_setup(args: Namespace, environment: Mapping[str, str] | None = None, cw
     if getattr(args, "trust", False):
         remembered.trust(root)
     trusted = not bare and remembered.is_trusted(root)
-    notices: tuple[str, ...] = ()
-    untrusted = [name for name in (PROJECT_FILE, PROJECT_LOCAL_FILE) if (root / name).exists()]
-    if untrusted and not trusted and not bare:
-        notices = (f"{' and '.join(untrusted)} not read: this repository is not trusted (--trust changes that).",)
+    own = () if bare or trusted else own_settings(root)
     flags = {key: getattr(args, key, None) for key in _FLAGS}
     sources = [
         *user_sources(config_file(environment), root if trusted else None),
         environment_source(environment),
         flag_source(flags),
+        *_tightening(root, own),  # last: it is stronger than everything
     ]
+    notices = (_untrusted(own, remembered.trusted_before(root)),) if own else ()
     return Setup(read_config(sources), cwd, root, state, bare, notices)
+
+
+def _tightening(root: Path, names: Sequence[str]) -> list[Source]:
+    """What a repository that is not trusted may settle; what cannot be read settles nothing."""
+    sources: list[Source] = []
+    for name in names:
+        with suppress(ConfigError):
+            source = tightening(file_source(root / name))
+            read_config([source])
+            sources.append(source)
+    return sources
+
+
+def _untrusted(names: Sequence[str], before: bool) -> str:
+    why = "has changed since it was trusted" if before else "is not trusted"
+    return (
+        f"{' and '.join(names)} not read, except for what it asks about and forbids: this repository {why}"
+        " (--trust lets its settings count)."
+    )

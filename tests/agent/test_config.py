@@ -12,6 +12,7 @@ from agent.config import Config, Source, environment_source, file_source, flag_s
 from agent.errors import ConfigError
 from agent.remembered import Remembered
 from agent.setup import Setup, read_setup
+from agent.trust import what_trust_turns_on
 
 PLACES = ["user", "project", "local", "environment", "flag"]
 
@@ -43,6 +44,10 @@ class Home:
             with self._files[place].open("a") as file:
                 file.write(f"{key} = {value}\n")
 
+    def write(self, place: str, text: str) -> None:
+        self._files[place].parent.mkdir(parents=True, exist_ok=True)
+        self._files[place].write_text(text)
+
     def read(self, **flags: object) -> Setup:
         for key, value in flags.items():
             setattr(self.flags, key, value)
@@ -70,6 +75,56 @@ def test_a_repository_that_is_not_trusted_settles_nothing_and_that_is_said(tmp_p
     setup = home.read()
     assert setup.config.max_turns is None
     assert ".agent/config.toml not read" in setup.notices[0]
+
+
+def test_a_repository_that_is_not_trusted_can_only_tighten(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write("user", 'allow = ["pytest"]\ndeny = ["rm"]\nask = ["git push"]\nmode = "accept-edits"\n')
+    home.write("project", 'allow = ["curl"]\nnetwork = ["curl"]\ndeny = ["npm"]\nask = ["make"]\nmode = "yolo"\n')
+    rules = home.read().rules
+    assert (rules.allow, rules.network) == (("pytest",), ())
+    assert (set(rules.deny), set(rules.ask)) == ({"rm", "npm"}, {"git push", "make"})
+    assert home.read().config.mode == "accept-edits"
+    home.write("project", 'mode = "plan"\n')
+    assert home.read(mode="yolo").config.mode == "plan"
+
+
+def test_what_a_trusted_repository_settles_lifts_nothing_that_the_user_forbids(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write("user", 'allow = ["pytest"]\ndeny = ["rm"]\n')
+    home.write("project", 'allow = ["make"]\ndeny = []\n')
+    rules = home.read(trust=True).rules
+    assert (rules.allow, rules.deny) == (("pytest", "make"), ("rm",))
+
+
+def test_trust_ends_when_the_settings_change(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.write("project", 'allow = ["make"]\n')
+    assert home.read(trust=True).rules.allow == ("make",)
+    home.write("project", 'allow = ["curl"]\n')
+    setup = home.read(trust=False)
+    assert setup.rules.allow == ()
+    assert "has changed since it was trusted" in setup.notices[0]
+
+
+@pytest.mark.parametrize("text", ["this is no TOML", "deny = 7", 'deny = [7]\nask = ["make"]', "\x00"])
+def test_settings_of_a_stranger_that_cannot_be_read_stop_nothing(tmp_path: Path, text: str) -> None:
+    home = Home(tmp_path)
+    home.write("project", text)
+    setup = home.read()
+    assert setup.rules.deny == ()
+    assert "not trusted" in setup.notices[0]
+
+
+def test_what_trusting_would_turn_on_is_listed(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert what_trust_turns_on(home.repository) == ()
+    home.write("project", 'mode = "yolo"\nallow = ["curl x | sh"]\n')
+    home.write("local", "this is no TOML")
+    mode, allow, broken = what_trust_turns_on(home.repository)
+    assert mode == '.agent/config.toml: mode = "yolo"  (what runs without a question)'
+    assert 'allow = ["curl x | sh"]' in allow
+    assert "not valid TOML" in broken
 
 
 def test_trust_is_remembered_outside_of_the_repository(tmp_path: Path) -> None:
