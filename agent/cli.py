@@ -173,7 +173,7 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             from agent.headless import run_print
 
             return run_print
-        case _ if args.plain or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        case _ if args.plain or not (sys.stdout.isatty() and sys.stderr.isatty()) or os.environ.get("TERM") == "dumb":
             from agent.chat import run_chat
 
             return run_chat

@@ -146,7 +146,6 @@ class Actions:
             "search": lambda: self._app.work(self._search),
             "redraw": self._redraw,
             "help": lambda: self._help(""),
-            "question": self._question,
         }
         keys[name]()
 
@@ -188,13 +187,6 @@ class Actions:
 
     def _redraw(self) -> None:
         self._app.refresh(layout=True)
-
-    def _question(self) -> None:
-        prompt = self._app.main.prompt
-        if prompt.text:
-            prompt.insert("?")
-        else:
-            self._help("")
 
     def _editor(self) -> None:
         prompt = self._app.main.prompt

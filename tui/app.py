@@ -6,6 +6,7 @@ Thin on purpose: what is shown is the desk's and the screens', what is done the 
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -20,6 +21,7 @@ from tui.screens.main import MainScreen
 from tui.status_text import Loading
 from tui.widgets.prompt_input import PromptInput
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 _SHORT = 22  # rows below which nothing is spent on looks
 
 
@@ -66,6 +68,10 @@ class AgentApp(Desk):
         """A key for the list of completions."""
         self._actions.completion_key(event.action)
 
+    def on_prompt_input_help_wanted(self) -> None:
+        """A question mark."""
+        self._actions.key("help")
+
     def on_main_screen_wanted(self, event: MainScreen.Wanted) -> None:
         """A key of the main screen."""
         self._actions.key(event.action)
@@ -77,8 +83,20 @@ class AgentApp(Desk):
 
 
 async def run_app(app: AgentApp) -> int:
-    """Run the application until the user leaves; the exit code."""
+    """Run the application until the user leaves, or a signal ends it; the exit code."""
+    loop = asyncio.get_running_loop()
+    ended_by: list[int] = []
+
+    def end(number: int) -> None:
+        ended_by.append(number)
+        loop.remove_signal_handler(number)  # the second one acts as usual
+        app.run_worker(app.action_quit(), group="quit")
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, end, number)
     try:
-        return await app.run_async() or 0
+        await app.run_async()
     finally:
+        # Also when the screen failed: the session is whole, and the next one finds it.
         await asyncio.shield(app.host.close())
+    return 128 + ended_by[0] if ended_by else app.return_code or 0

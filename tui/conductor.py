@@ -65,6 +65,11 @@ class Conductor:
         for notice in notices:
             self._take(Notice(notice))
 
+    def introduce(self, folder: str, mode: str) -> None:
+        """Show where the work will be, before a session is open."""
+        self.state = replace(self.state, status=replace(self.state.status, cwd=clean(folder), mode=mode))
+        self._changed(None)
+
     def detach(self) -> None:
         """No session is driven any more; what is shown stays."""
         self._session = None

@@ -31,6 +31,7 @@ class Opening:
     async def run(self) -> None:
         """Ask what must be asked, load the model, open the session, send what was typed meanwhile."""
         host = self._app.host
+        self._app.conductor.introduce(str(host.setup.root), host.setup.config.mode)
         if not host.trusted and (host.own_settings or not host.records()):
             await self._ask_trust()
         if host.model is None and host.setup.config.model is None and not has_local_model():
@@ -71,9 +72,9 @@ class Opening:
 
     async def _ask_trust(self) -> None:
         host = self._app.host
-        settings = f" It brings its own settings ({', '.join(host.own_settings)})." if host.own_settings else ""
+        settings = f"\nIt brings its own settings ({', '.join(host.own_settings)})." if host.own_settings else ""
         text = (
-            f"{host.setup.root}{settings} Trusted means: its settings count. "
+            f"{host.setup.root}{settings}\nTrusted means that its own settings count. "
             "Edits and commands are asked about either way, as the mode says."
         )
         answer = await self._app.ask(QuestionScreen("Do you trust this folder?", text, _TRUST))

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from tui.palette import Palette
-from tui.rendering.words import bar, bytes_text, seconds_text, tokens_text
+from tui.rendering.words import bar, bytes_text, context_text, seconds_text, tokens_text
 from tui.view_state import Phase, Status, ViewState
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
@@ -44,7 +44,7 @@ def status_line(status: Status, memory: int, palette: Palette, width: int) -> Te
         left.append(_Part(3, Text(status.model, palette.muted)))
     if status.context_tokens:
         left.append(_Part(1, _context(status, palette, wide=width >= 90)))
-    right = [_Part(rank, Text(said, palette.muted)) for rank, said in _facts(status, memory)]
+    right = [_Part(rank, Text(said, palette.muted)) for rank, said in _facts(status, memory, wide=width >= 130)]
     return _fitted(left, right, palette, width)
 
 
@@ -64,6 +64,32 @@ def activity_line(state: ViewState, loading: Loading | None, now: float, palette
     if gap >= 2:
         line.append(" " * gap + end, palette.faint)
     return line
+
+
+def welcome(status: Status, palette: Palette, width: int) -> list[Text]:
+    """What stands above the prompt before anything was said."""
+    folder = status.cwd or "."
+    hints = [
+        ("@", "names a file"),
+        ("/", "commands"),
+        ("!", "your own shell line"),
+        ("Shift+Tab", "what may run unasked"),
+        ("?", "help"),
+    ]
+    lines = [
+        Text.assemble(("agent", palette.heading), (f"  in {folder}", palette.muted), end=""),
+        Text("Ask for a change, or about the code. The model runs on this machine alone.", palette.text, end=""),
+    ]
+    line = Text(end="")
+    for key, said in hints:
+        piece = Text.assemble((key, palette.accent), (f" {said}", palette.faint))
+        if line.plain and cell_len(line.plain) + cell_len(piece.plain) + 3 > width:
+            lines.append(line)
+            line = Text(end="")
+        if line.plain:
+            line.append("   ")
+        line.append_text(piece)
+    return [*lines, line, Text(end="")]
 
 
 def tokens_a_second(status: Status) -> float:
@@ -109,8 +135,13 @@ def _reading(state: ViewState, now: float, palette: Palette, width: int) -> Text
     left = max(0.0, prefill.seconds_left - (now - prefill.at))
     line = Text(f"reading {prefill.done:,} of {prefill.total:,} tokens", palette.muted)
     if width >= 74:
-        _append_bar(line, prefill.done / max(1, prefill.total), 12, palette)
-    line.append(f" · {seconds_text(left) if left < 10 else f'{left:.0f} s'} left", palette.text)
+        # Chunks of the prompt take seconds each: between their ends the bar goes on as estimated.
+        missing = (prefill.total - prefill.done) * left / prefill.seconds_left if prefill.seconds_left > 0 else 0
+        _append_bar(line, (prefill.total - missing) / max(1, prefill.total), 12, palette)
+    soon = (
+        "any moment" if left < 0.5 else f"{max(1, round(left))} s left" if left < 60 else f"{seconds_text(left)} left"
+    )
+    line.append(f" · {soon}", palette.text)
     if prefill.cached and width >= 90:
         line.append(f" · {prefill.cached:,} cached", palette.muted)
     return line
@@ -126,14 +157,15 @@ def _append_bar(line: Text, share: float, width: int, palette: Palette) -> None:
 def _context(status: Status, palette: Palette, *, wide: bool) -> Text:
     share = status.context_used / status.context_tokens
     role = palette.error if share > 0.9 else (palette.warn if share > 0.75 else palette.muted)
-    text = Text(f"{tokens_text(status.context_used)}/{tokens_text(status.context_tokens)}", role)
+    text = Text(f"{tokens_text(status.context_used)} of {context_text(status.context_tokens)}", role)
     if wide:
         _append_bar(text, share, 8, palette)
-        text.append(f" {tokens_text(max(0, status.context_tokens - status.context_used))} free", palette.faint)
+        left = max(0, status.context_tokens - status.context_used)
+        text.append(f" {context_text(left // 1_024 * 1_024)} free", palette.faint)
     return text
 
 
-def _facts(status: Status, memory: int) -> list[tuple[int, str]]:
+def _facts(status: Status, memory: int, *, wide: bool) -> list[tuple[int, str]]:
     facts: list[tuple[int, str]] = []
     pace = tokens_a_second(status) if status.phase is Phase.DECODE else status.last.decode_tps
     if pace:
@@ -141,7 +173,8 @@ def _facts(status: Status, memory: int) -> list[tuple[int, str]]:
     read = status.total.cached_tokens + status.total.prefilled_tokens
     if read:
         cached, new = tokens_text(status.total.cached_tokens), tokens_text(status.total.prefilled_tokens)
-        facts.append((4, f"{cached} cached / {new} read"))
+        share = f"{100 * status.total.cached_tokens // read} % cached"
+        facts.append((4, f"{cached} cached / {new} read" if wide else share))
     if status.total.drafted_tokens:
         facts.append((5, f"{100 * status.total.accepted_tokens // status.total.drafted_tokens} % drafts"))
     if memory:

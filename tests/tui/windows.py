@@ -61,9 +61,10 @@ class Window:
     async def settle(self) -> None:
         """Let messages, frames and jobs come to rest, as far as they do."""
         for _ in range(3):
-            await self.pilot.pause()
+            for _ in range(10):
+                await asyncio.sleep(0)
             self.app._frame()  # pyright: ignore[reportPrivateUsage] - instead of waiting for the clock
-        await self.pilot.pause()
+            await asyncio.sleep(0.002)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for something that takes a moment."""

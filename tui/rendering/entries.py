@@ -112,9 +112,9 @@ class EntryRenderer:
         changed = f"  +{added} -{removed}" if card.diffs else ""
         right = self._timing(card, look)
         room = self.width - 2 - len(changed) - len(right) - 1
-        shown = Text(" ".join(title.split()), "bold", end="", no_wrap=True, overflow="ellipsis")
-        shown.truncate(max(8, room))
-        head: Line = [Segment(f"{mark} ", self._style(role)), *self._inner.lines(shown)[0][:1]]
+        shown = Text(" ".join(title.split()))
+        shown.truncate(max(8, room), overflow="ellipsis")
+        head: Line = [Segment(f"{mark} ", self._style(role)), Segment(shown.plain, Style(bold=True))]
         head.append(Segment(changed, self._style("muted")))
         gap = self.width - sum(each.cell_length for each in head) - len(right)
         head.append(Segment(" " * max(1, gap) + right, self._style("faint")))
@@ -177,9 +177,9 @@ class EntryRenderer:
         return prefixed(self._cut(lines, count), Segment("  │ ", self._style("faint")))
 
     def _one_line(self, text: str, role: str) -> Line:
-        shown = Text(text.expandtabs(TAB), self._role(role), end="", no_wrap=True, overflow="ellipsis")
+        shown = Text(text.expandtabs(TAB))
         shown.truncate(self.width - 4, overflow="ellipsis")
-        return [Segment("  │ ", self._style("faint")), *(self._inner.lines(shown) or [[]])[0]]
+        return [Segment("  │ ", self._style("faint")), Segment(shown.plain, self._style(role))]
 
     def _cut(self, lines: list[Line], count: int) -> list[Line]:
         if len(lines) <= count + 1:

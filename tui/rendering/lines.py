@@ -47,6 +47,8 @@ class Canvas:
         room = self.width if width is None else width
         if "\n" not in text.plain and cell_len(text.plain) <= room:  # most lines: no need to look for a place to fold
             text.end = ""
+            if not text.spans:  # rich leaves the style out then
+                return [safe([Segment(text.plain, self._console.get_style(text.style))])]
             return [safe(text.render(self._console))]
         text.overflow = "fold"
         text.no_wrap = False

@@ -24,6 +24,11 @@ def tokens_text(count: int) -> str:
     return f"{count / 1_000_000:.1f}M"
 
 
+def context_text(count: int) -> str:
+    """The size of a context: ``32k`` for 32,768, as everybody calls it; other sizes as ``tokens_text``."""
+    return f"{count // 1_024}k" if count % 1_024 == 0 else tokens_text(count)
+
+
 def bytes_text(count: int) -> str:
     """``310 MB``, ``1.9 GB``; powers of ten, as sizes of files are told elsewhere."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -126,11 +126,9 @@ class ApprovalScreen(Dialog[Answered]):
 
     def _options(self) -> list[Option]:
         muted = self.palette.muted if self.is_attached else ""
-        rule = (self._asked.remember or "").removeprefix("=")
-        covered = (
-            f"commands that begin with `{rule}`" if not (self._asked.remember or "").startswith("=") else f"`{rule}`"
-        )
-        session = f"{covered}" if self._asked.is_command else "all edits"
+        rule = self._asked.remember or ""
+        covered = f"`{rule[1:]}`" if rule.startswith("=") else f"`{rule} …`"
+        session = covered if self._asked.is_command else "all edits"
         said = {
             Decision.ALLOW: ("y", "Yes, once", ""),
             Decision.ALLOW_SESSION: ("s", "Yes, for this session", session),

@@ -17,10 +17,10 @@ class LineScreen(Dialog[str]):
 
     def body(self) -> ComposeResult:
         """The line."""
-        yield Input(self._value, id="line", compact=True)
+        yield Input(self._value, id="line", compact=True, select_on_focus=False)
 
     def on_mount(self) -> None:
-        """Typing replaces what is there."""
+        """Typing goes on behind what is there."""
         self.query_one("#line", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

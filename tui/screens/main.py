@@ -17,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from tui.palette import Palette
-from tui.status_text import Loading, activity_line, status_line
+from tui.status_text import Loading, activity_line, status_line, welcome
 from tui.view_state import ViewState
 from tui.widgets.candidates import CandidateList
 from tui.widgets.lines import TextLines
@@ -59,7 +59,6 @@ class MainScreen(Screen[None]):
         Binding("ctrl+r", "want('search')", show=False, priority=True),
         Binding("ctrl+l", "want('redraw')", show=False, priority=True),
         Binding("f1", "want('help')", show=False, priority=True),
-        Binding("question_mark", "want('question')", show=False),
         Binding("pageup", "page(-1)", show=False, priority=True),
         Binding("pagedown", "page(1)", show=False, priority=True),
         Binding("ctrl+home", "top", show=False, priority=True),
@@ -76,6 +75,7 @@ class MainScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         yield TranscriptView(self._palette, id="transcript")
+        yield TextLines(id="welcome")
         yield TextLines(id="todos")
         yield TextLines(id="pending")
         yield TextLines(id="activity")
@@ -111,6 +111,8 @@ class MainScreen(Screen[None]):
         if int(facts.now) != self._second:
             self._second = int(facts.now)
             self.transcript.tick(facts.now)
+        greeting = [] if state.entries else welcome(state.status, palette, width - 4)
+        self.query_one("#welcome", TextLines).show(*greeting)
         activity = activity_line(state, facts.loading, facts.now, palette, width - 2)
         self.query_one("#activity", TextLines).show(*([activity] if activity.plain else []))
         self.query_one("#status", TextLines).show(status_line(state.status, facts.memory, palette, width - 2))

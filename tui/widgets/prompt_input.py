@@ -39,6 +39,10 @@ class PromptInput(TextArea):
 
         action: str
 
+    @dataclass
+    class HelpWanted(Message):
+        """A question mark at the beginning."""
+
     BINDINGS: ClassVar = []
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
@@ -92,6 +96,8 @@ class PromptInput(TextArea):
         match key:
             case "enter":
                 self._send(queue=False)
+            case "question_mark" if not self.text:
+                self.post_message(self.HelpWanted())
             case "tab" if self.text.strip():
                 self._send(queue=True)
             case "tab":
