@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.text import Text
@@ -49,7 +50,6 @@ _DIFF = """--- a/orders/pricing.py
 +            discount = subtotal * PERCENT // 100
 +            subtotal -= discount
          return subtotal
- 
 """
 
 
@@ -92,17 +92,17 @@ def asking(command: str = "") -> ViewState:
     return fold(state, ApprovalRequested("r", call, "this changes a file", preview, remember), 1.0)
 
 
-def dialog_about(state: ViewState) -> ModalScreen[object]:
-    return ApprovalScreen(state.approvals[0])  # pyright: ignore[reportReturnType] - of any answer
+def dialog_about(state: ViewState) -> ModalScreen[Any]:
+    return ApprovalScreen(state.approvals[0])
 
 
-def picker() -> ModalScreen[object]:
+def picker() -> ModalScreen[Any]:
     choices = [Choice(str(n), Text(f"  {n} min ago  Session about {n}  {n * 3} messages"), str(n)) for n in range(1, 9)]
-    return PickerScreen(choices, PickerOptions("Sessions in this repository", {}, "Enter resumes · Esc leaves"))  # pyright: ignore[reportReturnType]
+    return PickerScreen(choices, PickerOptions("Sessions in this repository", {}, "Enter resumes · Esc leaves"))
 
 
 _COMMAND = 'git commit -m "Mend the discount"    &&   echo дone'
-STATES: dict[str, tuple[Callable[[], ViewState], Callable[[], ModalScreen[object]] | None, tuple[int, int]]] = {
+STATES: dict[str, tuple[Callable[[], ViewState], Callable[[], ModalScreen[Any]] | None, tuple[int, int]]] = {
     "welcome": (opened, None, (100, 30)),
     "reading": (reading, None, (100, 30)),
     "working": (working, None, (100, 30)),
