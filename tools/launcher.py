@@ -158,25 +158,32 @@ def _reap(child: int) -> int | None:
 
 
 def _end_descendants(child: int) -> int:
-    """Kill all descendants; returns how many were alive at first."""
-    _kill(os.killpg, child)
+    """Kill all descendants; returns how many were alive at first.
+
+    They are stopped before they are killed: whoever forks faster than we look would go on for ever.
+    """
     deadline = time.monotonic() + _GIVE_UP_S
-    count = 0
-    while time.monotonic() < deadline:
-        _reap(-1)
-        alive = _descendants()
-        count = max(count, len(alive))
-        if not alive:
+    stopped: set[int] = set()
+    _signal(os.killpg, child, signal.SIGSTOP)
+    while new := set(_descendants()) - stopped:
+        for pid in new:
+            _signal(os.kill, pid, signal.SIGSTOP)
+        stopped |= new
+        if time.monotonic() > deadline:
             break
+    while alive := _descendants():
         for pid in alive:
-            _kill(os.kill, pid)
+            _signal(os.kill, pid, signal.SIGKILL)
+        _reap(-1)
+        if time.monotonic() > deadline + _GIVE_UP_S:
+            break
         time.sleep(0.002)
-    return count
+    return len(stopped)
 
 
-def _kill(how: Any, pid: int) -> None:
+def _signal(how: Any, pid: int, number: int) -> None:
     try:
-        how(pid, signal.SIGKILL)
+        how(pid, number)
     except OSError:  # it has ended
         return
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.errors import ToolError
-from tools.limits import Limits, resources_below
+from tools.limits import Limits, resources_below, threads_on_the_machine
 from tools.terminal_text import plain
 from tools.truncate import HeadTail
 
@@ -33,7 +33,7 @@ _EMIT_EVERY_S = 0.1
 _EMIT_BYTES = 4_000
 _POLL_S = 0.05
 _KILL_GRACE_S = 5.0
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.5
 
 
 class End(StrEnum):
@@ -274,9 +274,17 @@ class Command:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     async def _keep_within(self, limits: Limits) -> None:
-        """Kill it when it has too many processes or too much memory; looked at four times a second."""
+        """Kill it when it has too many processes or too much memory.
+
+        Looked at twice a second, and at once when the machine has many more threads than before.
+        """
+        threads, looked = threads_on_the_machine(), time.monotonic()
         while self.running:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_S)
+            now = threads_on_the_machine()
+            if time.monotonic() - looked < _LOOK_EVERY_S and now - threads < limits.processes / 4:
+                continue
+            looked = time.monotonic()
             use = await asyncio.to_thread(resources_below, self._process.pid)
             self._overrun = limits.exceeded_by(use)
             if self._overrun:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.beneath import open_folder
@@ -27,6 +27,7 @@ class _Entry:
     kind: str  # file, link, folder
     content: bytes
     mode: int
+    modified: int = field(default=0, compare=False)  # nanoseconds
 
 
 Image = dict[str, _Entry]  # path relative to the protected one ("" is itself) -> what is there
@@ -44,16 +45,16 @@ class Guard:
         """What is there now of the paths below ``root``."""
         return cls(root, {path: _image(path) for path in paths if path.is_relative_to(root) and path != root})
 
-    def dump(self) -> tuple[str, dict[str, dict[str, tuple[str, bytes, int]]]]:
+    def dump(self) -> tuple[str, dict[str, dict[str, tuple[str, bytes, int, int]]]]:
         """Itself as plain values, for ``load``."""
         images = {
-            str(path): {name: (each.kind, each.content, each.mode) for name, each in image.items()}
+            str(path): {name: (each.kind, each.content, each.mode, each.modified) for name, each in image.items()}
             for path, image in self._before.items()
         }
         return str(self._root), images
 
     @classmethod
-    def load(cls, root: str, images: dict[str, dict[str, tuple[str, bytes, int]]]) -> Guard:
+    def load(cls, root: str, images: dict[str, dict[str, tuple[str, bytes, int, int]]]) -> Guard:
         """What ``dump`` gave."""
         before = {Path(path): {name: _Entry(*each) for name, each in image.items()} for path, image in images.items()}
         return cls(Path(root), before)
@@ -148,7 +149,7 @@ def _entry(path: Path, facts: os.stat_result) -> _Entry:
         return _Entry("other", f"{facts.st_ino} {facts.st_size} {facts.st_ctime_ns}".encode(), mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
-        return _Entry("file", file.read(), mode)
+        return _Entry("file", file.read(), mode, facts.st_mtime_ns)
 
 
 def _make(folder: int, parts: tuple[str, ...], entry: _Entry) -> None:
@@ -163,4 +164,6 @@ def _make(folder: int, parts: tuple[str, ...], entry: _Entry) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
             file.write(entry.content)
+            file.flush()
             os.fchmod(file.fileno(), entry.mode)
+            os.utime(file.fileno(), ns=(entry.modified, entry.modified))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools.commands import Access, RunningCommand
 from tools.errors import ToolError
+from tools.limits import Limits
 from tools.process import CommandLine, Launch, launcher
 from tools.sandbox import bubblewrap, seatbelt
 from tools.sandbox.aftermath import Aftermath
@@ -35,12 +36,18 @@ class Sandbox:
     """
 
     def __init__(
-        self, found: Found, workspace: Path, user: User, network_environment: Mapping[str, str] | None = None
+        self,
+        found: Found,
+        workspace: Path,
+        user: User,
+        network_environment: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.found = found
         self._workspace = workspace.resolve()
         self._planner = Planner(self._workspace, user)
         self._network_environment = dict(network_environment or {})
+        self._limits = limits or Limits()
         self._images = Images(self._workspace)
         self._private: PrivateFolder | None = None
         self._aftermath: Aftermath | None = None
@@ -79,7 +86,8 @@ class Sandbox:
         before = survey(self._workspace)
         plan = self._planner.plan(line, access, before, private.temporary)
         _forget(before, plan)
-        policy = replace(plan.policy, masks=tuple((path, private.mask(path)) for path in plan.secrets))
+        masks = tuple((path, private.mask(path)) for path in plan.secrets)
+        policy = replace(plan.policy, masks=masks, limits=self._limits)
         watch: OpenWatch | None = None
         if self.found.tier is not Tier.BUBBLEWRAP and plan.secrets:
             watch = OpenWatch(plan.secrets)  # they cannot be masked
