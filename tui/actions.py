@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from agent.clean import clean
 from agent.events import RunEnd, RunFinished
 from agent.permissions import Mode
+from agent.rewind import RewindPoint
 from prompts import load
 from tui.attachments import is_large
 from tui.commands import candidates, parse
@@ -14,13 +16,13 @@ from tui.completion import Candidate, files, wanted
 from tui.desk import Desk
 from tui.editor import edit_text
 from tui.opening import Opening
-from tui.palette import PALETTES, TITLES
+from tui.palette import PALETTES, TITLES, Palette
 from tui.screens.dialog import option_text
 from tui.screens.help import HelpScreen
 from tui.screens.picker import Choice, Picked, PickerOptions, PickerScreen
 from tui.screens.question import QuestionScreen, Reply
 from tui.session_actions import SessionActions
-from tui.view_state import Answer, Prompted
+from tui.view_state import Answer
 from tui.workspace_files import WorkspaceFiles
 
 _TWICE_SECONDS = 1.5  # between two presses that belong together
@@ -213,20 +215,20 @@ class Actions:
             self._app.main.prompt.put(prompts[int(picked.id)])
 
     async def _rewind(self) -> None:
-        prompted = [each for each in self._conductor.state.entries if isinstance(each, Prompted)]
-        if not prompted:
-            self._app.notify("There is no message to go back to yet.", timeout=2)
+        session, palette = self._conductor.session, self._app.palette
+        points = () if session is None or session.running else session.rewind_points
+        if not points or session is None:
+            self._app.notify("There is no message to go back to now.", timeout=2)
             return
-        palette = self._app.palette
-        choices = [
-            Choice(each.message_id, option_text((" ".join(each.text.split()), palette.text)), each.text)
-            for each in reversed(prompted)
-        ]
+        choices = [rewind_choice(point, palette) for point in points]
         options = PickerOptions("Go back to before which message?", {}, "Enter chooses · Esc leaves")
         picked: Picked | None = await self._app.ask(PickerScreen(choices, options))
         if picked is None:
             return
-        what = await self._app.ask(QuestionScreen("What should go back?", "", _REWIND))
+        point = next(each for each in points if each.message_id == picked.id)
+        replies = [each for each in _REWIND if point.conversation or each.id == "files"]
+        said = f"Files: {session.preview_rewind(point.message_id).sentence()}"
+        what: str | None = await self._app.ask(QuestionScreen("What should go back?", said, replies))
         if what is not None:
             text = self._conductor.rewind(picked.id, files=what != "conversation", conversation=what != "files")
             if text is not None:
@@ -251,6 +253,7 @@ class Actions:
             "export": lambda rest: work(lambda: sessions.export(rest)),
             "rewind": lambda _: work(self._rewind),
             "undo": lambda _: self._conductor.undo(),
+            "redo": lambda _: self._conductor.redo(),
             "compact": lambda rest: work(lambda: self._conductor.compact(rest)),
             "mode": self._mode,
             "model": lambda rest: work(lambda: self._model(rest)),
@@ -315,3 +318,10 @@ class Actions:
         if answers:
             self._app.copy_to_clipboard(answers[-1].text)
             self._app.notify("Copied the last answer.", timeout=1.5)
+
+
+def rewind_choice(point: RewindPoint, palette: Palette) -> Choice:
+    """One line of the list of points to go back to."""
+    text = " ".join(clean(point.text).split())
+    files = f"  {len(point.files)} file{'s' if len(point.files) > 1 else ''} changed since" if point.files else ""
+    return Choice(point.message_id, option_text((text, palette.text), (files, palette.faint)), text)

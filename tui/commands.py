@@ -38,6 +38,7 @@ COMMANDS: Sequence[Command] = (
     Command("export", "write this session as JSON lines", "file"),
     Command("rewind", "go back to an earlier message: files, conversation or both"),
     Command("undo", "take back the last file changes"),
+    Command("redo", "bring back what undo or rewind took away"),
     Command("compact", "summarise the conversation, keeping what is named", "what"),
     Command("mode", "what may run without a question: default, accept-edits, plan, yolo", "name"),
     Command("model", "choose or download a model", "name"),

@@ -23,7 +23,7 @@ from agent.session import Session
 from prompts import load
 from tui import presenter
 from tui.history_entries import with_messages
-from tui.view_state import Pending, Prompted, ViewState
+from tui.view_state import Entry, Pending, Prompted, ViewState
 
 Changed = Callable[[AgentEvent | None], None]
 
@@ -61,7 +61,7 @@ class Conductor:
         waiting = tuple(replace(each, steer=False) for each in self.state.pending)
         self.state = presenter.with_pending(with_messages(ViewState(), session.messages), *waiting)
         self._take(session.started())
-        self.state = replace(self.state, status=replace(self.state.status, context_used=session.token_count))
+        self._count()
         for notice in notices:
             self._take(Notice(notice))
 
@@ -171,6 +171,18 @@ class Conductor:
         if self._session is not None:
             self._report(lambda session: session.undo())
 
+    def redo(self) -> None:
+        """Bring back what the latest undo or rewind took away."""
+        if self._session is None:
+            return
+        before = len(self._session.messages)
+        self._report(lambda session: session.redo())
+        if len(self._session.messages) != before:
+            said = self.state.entries[-1:]
+            self.state = with_messages(self.state, self._session.messages)
+            self.state = replace(self.state, entries=(*self.state.entries, *_renumbered(said, self.state.next_key)))
+            self._count()
+
     def rewind(self, message_id: str, *, files: bool, conversation: bool) -> str | None:
         """Go back to before a message of the user's; its text when the conversation forgot it."""
         before = next(
@@ -181,11 +193,15 @@ class Conductor:
             return None
         kept = self.state.entries[: self.state.entries.index(before)]
         self.state = replace(self.state, entries=kept)
-        if self._session is not None:
-            used = self._session.token_count
-            self.state = replace(self.state, status=replace(self.state.status, context_used=used))
-        self.say("Went back to before this message." + (f" {report.sentence()}" if report.restored else ""), quiet=True)
+        self._count()
+        self.say("Went back to before this message; /redo undoes that.", quiet=True)
         return before.text
+
+    def _count(self) -> None:
+        """The context that is in use now."""
+        used = 0 if self._session is None else self._session.token_count
+        self.state = replace(self.state, status=replace(self.state.status, context_used=used))
+        self._changed(None)
 
     def _report(self, act: Callable[[Session], UndoReport]) -> UndoReport | None:
         if self._session is None:
@@ -250,3 +266,7 @@ class Conductor:
     def _pend(self, *pending: Pending) -> None:
         self.state = presenter.with_pending(self.state, *pending)
         self._changed(None)
+
+
+def _renumbered(entries: tuple[Entry, ...], key: int) -> tuple[Entry, ...]:
+    return tuple(replace(entry, key=key + at) for at, entry in enumerate(entries))

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.assembly import Opened, Talk, Wish, open_model, open_session, run_options
-from agent.config import PROJECT_FILE, PROJECT_LOCAL_FILE
 from agent.errors import StoreError, UsageError
 from agent.model import Model
 from agent.permissions import Mode
@@ -21,6 +20,7 @@ from agent.session import Session
 from agent.session_choice import choose_session
 from agent.setup import Setup, read_setup
 from agent.store import SessionRecord, SessionStore
+from agent.trust import what_trust_turns_on
 
 OpenModel = Callable[[Setup, Talk], Awaitable[Model]]
 
@@ -59,9 +59,9 @@ class Host:
         return self.setup.bare or Remembered(self.setup.state).is_trusted(self.setup.root)
 
     @property
-    def own_settings(self) -> tuple[str, ...]:
-        """The settings files that the repository brings along."""
-        return tuple(name for name in (PROJECT_FILE, PROJECT_LOCAL_FILE) if (self.setup.root / name).exists())
+    def what_trust_turns_on(self) -> tuple[str, ...]:
+        """A line for each setting of the repository that would count; it may hold anything."""
+        return what_trust_turns_on(self.setup.root)
 
     def trust(self) -> None:
         """Let the repository's own settings count from now on; raises ConfigError."""

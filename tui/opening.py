@@ -12,6 +12,7 @@ from agent.assembly import Opened, Talk
 from agent.clean import clean
 from agent.models.display import duration_text
 from agent.models.progress import Progress
+from agent.visible import visible
 from tui.desk import Desk
 from tui.model_choice import has_local_model, model_choices
 from tui.rendering.words import bytes_text
@@ -32,7 +33,7 @@ class Opening:
         """Ask what must be asked, load the model, open the session, send what was typed meanwhile."""
         host = self._app.host
         self._app.conductor.introduce(str(host.setup.root), host.setup.config.mode)
-        if not host.trusted and (host.own_settings or not host.records()):
+        if not host.trusted and host.what_trust_turns_on:
             await self._ask_trust()
         if host.model is None and host.setup.config.model is None and not has_local_model():
             name = await self.pick_model("Choose a model to begin with")
@@ -72,10 +73,10 @@ class Opening:
 
     async def _ask_trust(self) -> None:
         host = self._app.host
-        settings = f"\nIt brings its own settings ({', '.join(host.own_settings)})." if host.own_settings else ""
+        settings = "\n".join(f"  {visible(line)}" for line in host.what_trust_turns_on)
         text = (
-            f"{host.setup.root}{settings}\nTrusted means that its own settings count. "
-            "Edits and commands are asked about either way, as the mode says."
+            f"{visible(str(host.setup.root))} brings its own settings. Trusting it would turn on:\n{settings}\n"
+            "They count until they change. Edits and commands are asked about as the mode says."
         )
         answer = await self._app.ask(QuestionScreen("Do you trust this folder?", text, _TRUST))
         if answer == "yes":

@@ -37,6 +37,7 @@ from agent.events import (
     TurnFinished,
     TurnStarted,
 )
+from agent.visible import visible
 from tui.view_state import (
     Answer,
     Approval,
@@ -194,17 +195,16 @@ def _run_finished(state: ViewState, event: RunFinished, at: float) -> ViewState:
 
 def _approval(state: ViewState, event: ApprovalRequested | ApprovalAnswered) -> ViewState:
     if isinstance(event, ApprovalRequested):
-        preview = clean(event.preview)
         asked = Approval(
             event.request_id,
             event.call.id,
             clean(event.call.name),
             clean(str(event.call.arguments.get("path", ""))),
             clean(event.reason),
-            preview,
+            clean(visible(event.preview)),
             is_command="command" in event.call.arguments,
             remember=None if event.remember is None else clean(event.remember),
-            suspicious=len(event.preview.replace("\r\n", "\n")) - len(preview),
+            warnings=tuple(clean(each) for each in event.warnings),
         )
         state = _status(replace(state, approvals=(*state.approvals, asked)), phase=Phase.ASKING)
         card = _card(state, event.call.id)

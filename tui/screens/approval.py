@@ -1,12 +1,10 @@
 """The approval dialog: what would happen, unabridged, and the answers once, session, always, no with a reason.
 
-It decides nothing: the answer goes back to the caller. It makes visible what padding and look-alikes would hide.
+It decides nothing: the answer goes back to the caller. What could deceive the eye is named by who asks.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -24,9 +22,6 @@ from tui.rendering.highlight import highlight
 from tui.rendering.lines import Canvas, Line
 from tui.screens.dialog import Dialog, LinesView, option_text
 from tui.view_state import Approval
-
-_PADDING = re.compile(r"[ \t]{12,}")
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +71,8 @@ class ApprovalScreen(Dialog[Answered]):
         view.styles.height = min(len(lines), room)
         view.show(lines)
         warning = self.query_one("#warning", Static)
-        said = warnings(self._asked)
-        if len(lines) > room:
+        said = list(self._asked.warnings)
+        if len(lines) > room and not any("ends with" in each for each in said):
             said.append(f"{len(lines) - room} more lines below; it ends with: {_last_line(self._asked.preview)}")
         warning.update(Content("\n".join(said)))
         warning.display = bool(said)
@@ -150,36 +145,14 @@ def preview_lines(asked: Approval, width: int, palette: Palette) -> list[Line]:
     return [
         line
         for text in highlight(asked.preview, "bash", palette)
-        for line in canvas.wrapped(_with_marks(text, palette)) or [[]]
+        for line in canvas.wrapped(_marked(text, palette)) or [[]]
     ]
 
 
-def warnings(asked: Approval) -> list[str]:
-    """What a glance would miss, in sentences."""
-    said: list[str] = []
-    if asked.suspicious:
-        said.append(f"{asked.suspicious} control or invisible characters are not shown.")
-    if not asked.is_command:
-        return said
-    foreign = list(dict.fromkeys(each for each in asked.preview if not each.isascii()))
-    if foreign:
-        named = ", ".join(f"{each} ({unicodedata.name(each, 'unnamed').lower()})" for each in foreign[:_MOST_NAMED])
-        more = f" and {len(foreign) - _MOST_NAMED} more" if len(foreign) > _MOST_NAMED else ""
-        said.append(f"Not plain ASCII: {named}{more}.")
-    return said
-
-
-def _with_marks(text: Text, palette: Palette) -> Text:
-    """Wide gaps become words, characters beyond ASCII stand out."""
-    shown = Text(end="")
-    at = 0
-    for gap in _PADDING.finditer(text.plain):
-        shown.append_text(text[at : gap.start()])
-        shown.append(f" ⟨{len(gap[0])} blanks⟩ ", palette.warn)
-        at = gap.end()
-    shown.append_text(text[at:])
-    shown.highlight_regex(r"[^\x00-\x7f⟨⟩]+", f"{palette.warn} reverse")
-    return shown
+def _marked(text: Text, palette: Palette) -> Text:
+    """What was made visible, and characters beyond ASCII, stand out."""
+    text.highlight_regex(r"<U\+[0-9A-F]+>|<\d+ (?:blanks|empty lines)>|[^\x00-\x7f]+", f"{palette.warn} reverse")
+    return text
 
 
 def _last_line(text: str) -> str:
