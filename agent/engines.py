@@ -17,6 +17,7 @@ from inference.gguf_header import GgufHeader, read_header
 from inference.in_process import EngineOptions, InProcessEngine, LoadProgress
 from inference.kv_store import StoreOptions
 from inference.memory import CONTEXT_STEP, MIB, available_bytes, fit_context
+from inference.speculation import make_controller
 
 WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
 
@@ -42,9 +43,12 @@ def local_engine(settings: EngineSettings, on_load: LoadProgress) -> InProcessEn
 
 
 def _options(settings: EngineSettings) -> EngineOptions:
-    if not settings.kv_disk:
-        return EngineOptions()
-    return EngineOptions(store=StoreOptions(settings.state / "kv", identity(settings.model), settings.kv_disk * MIB))
+    store = None
+    if settings.kv_disk:
+        store = StoreOptions(settings.state / "kv", identity(settings.model), settings.kv_disk * MIB)
+    return EngineOptions(
+        planner=lambda backend: make_controller(backend, settings.state / "speculation"), store=store
+    )
 
 
 def _load(settings: EngineSettings, progress: LoadProgress) -> Backend:

@@ -44,7 +44,9 @@ class Grammar:
 class Region:
     """Behind the generated ids ``opening`` the output is text of another ``kind`` (thought, prose, arguments, ...).
 
-    How well a draft is accepted differs by kind, so it is counted by kind.
+    An opening of the kind that the output is in already ends it, and the one before goes on (code fences open and close
+    alike). An empty opening tells what the output begins as. How well a draft is accepted differs by kind, so it is
+    counted by kind.
     """
 
     opening: tuple[int, ...]

@@ -48,6 +48,47 @@ class Drafting(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """``ids`` that may follow; what speaks for the first: ``agreed`` tokens before it agree with its source.
+
+    Each id that proves right adds one to that. ``grounds`` names the kind of source; how often drafts are right is
+    counted by grounds and agreement.
+    """
+
+    ids: Sequence[int]
+    grounds: str
+    agreed: int
+
+
+NO_PROPOSAL = Proposal((), "", 0)
+
+
+class Lookup(Drafting, Protocol):
+    """A Drafting that looks its tokens up, so that asking costs next to nothing and may be done at every step."""
+
+    def propose(self, limit: int, after: Sequence[int] = ()) -> Proposal:
+        """Up to ``limit`` ids that may follow the tokens so far and then ``after``."""
+        ...
+
+
+class LookupDrafter(Protocol):
+    """A Drafter whose Draftings are Lookups."""
+
+    @property
+    def name(self) -> str:
+        """A short name for statistics."""
+        ...
+
+    def begin(self, generation: Generation) -> Lookup:
+        """A request begins; others may be under way."""
+        ...
+
+    def close(self) -> None:
+        """Free what is held; after every Lookup was closed."""
+        ...
+
+
 class Drafter(Protocol):
     """Proposes likely next tokens; lives in the thread that owns the target."""
 

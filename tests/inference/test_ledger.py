@@ -15,13 +15,18 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from inference.controller import Controller, Knowledge
+from inference.drafters import Drafter, LookupDrafter
+from inference.drafters.copy import CopyDrafter
+from inference.drafters.forced import ForcedDrafter
 from inference.errors import ContextOverflow, DecodeFailed
 from inference.kv_file import SavedSequence
-from inference.planner import AlwaysDraft
+from inference.planner import AlwaysDraft, Planner
 from inference.prefix_cache import Checkpoint, Disk, DiskPolicy, PrefixCache, Reuse
 from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
 from inference.sequence import KVSequence
-from inference.worker import Worker
+from inference.step_costs import WIDTHS, StepCosts
+from inference.worker import Worker, WorkerOptions
 from tests.fakes.drafters import FakeDrafter
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
 from tests.fakes.memory_store import MemoryStore
@@ -40,12 +45,35 @@ class CacheMaker(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """One engine. ``max_draft`` 0 means that there is no drafter; with ``disk`` sequences are kept there."""
+    """One engine. ``max_draft`` 0 means that there is no drafter; with ``disk`` sequences are kept there.
+
+    ``lookups`` and ``steps`` (milliseconds by rows) are the controller's; without any, a drafter is always asked.
+    """
 
     shape: LedgerShape
     checkpoint_bytes: int
     max_draft: int
     disk: bool
+    lookups: tuple[Callable[[], LookupDrafter], ...]
+    steps: tuple[float, ...]
+
+    def planner(self, drafter: Drafter) -> Planner | None:
+        if not self.lookups:
+            return AlwaysDraft(drafter, self.max_draft) if self.max_draft else None
+        steps = StepCosts(dict(zip(WIDTHS, self.steps, strict=False)))
+        predictors = [drafter] if self.max_draft else []
+        return Controller(Knowledge(steps), [make() for make in self.lookups], predictors, clock=Ticks())
+
+
+class Ticks:
+    """A clock that goes on by a millisecond whenever it is read."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def __call__(self) -> float:
+        self.read += 1
+        return self.read / 1000
 
 
 @dataclass(frozen=True)
@@ -88,6 +116,9 @@ SETUPS = st.builds(
     checkpoint_bytes=st.sampled_from([0, 200, 500, UNBOUNDED]),
     max_draft=st.sampled_from([0, 0, 1, 3, 6]),
     disk=st.booleans(),
+    lookups=st.sampled_from([(), (CopyDrafter,), (ForcedDrafter, CopyDrafter), (lambda: CopyDrafter(capacity=64),)]),
+    # Rows that cost nothing, rows that cost as on two cores, a cliff.
+    steps=st.sampled_from([(5, 5, 5, 5, 5, 5, 5, 5), (42, 68, 96, 120, 168, 267, 324), (10, 10, 10, 10, 50, 50)]),
 )
 # Few, coarse draws: most of the time of this test is spent in drawing.
 STEPS = st.builds(
@@ -171,7 +202,8 @@ class Engine:
         self.worker = Worker(
             self.backend,
             self.cache,
-            AlwaysDraft(self.drafter, setup.max_draft) if setup.max_draft else None,
+            setup.planner(self.drafter),
+            WorkerOptions(clock=Ticks()),
         )
         self.saved: set[int] = set()  # checkpoints that must exist: one sequence, no budget, no disk
 
