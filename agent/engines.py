@@ -46,9 +46,7 @@ def _options(settings: EngineSettings) -> EngineOptions:
     store = None
     if settings.kv_disk:
         store = StoreOptions(settings.state / "kv", identity(settings.model), settings.kv_disk * MIB)
-    return EngineOptions(
-        planner=lambda backend: make_controller(backend, settings.state / "speculation"), store=store
-    )
+    return EngineOptions(planner=lambda backend: make_controller(backend, settings.state / "speculation"), store=store)
 
 
 def _load(settings: EngineSettings, progress: LoadProgress) -> Backend:

@@ -90,6 +90,11 @@ class TimedBackend:
 
     def load_window(self, sequence: int, data: bytes) -> None: ...
 
+    def save_sequence(self, sequence: int) -> npt.NDArray[np.uint8]:
+        return np.zeros(0, np.uint8)
+
+    def load_sequence(self, sequence: int, data: npt.NDArray[np.uint8]) -> None: ...
+
     def close(self) -> None: ...
 
 
