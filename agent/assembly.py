@@ -22,6 +22,7 @@ from agent.engines import WANTED_CONTEXT, EngineSettings, local_engine
 from agent.keeping import Begun, Keeper
 from agent.model import Model, ResponseOptions
 from agent.model.local import LocalModel, LocalSettings
+from agent.models.drafters import with_drafter
 from agent.models.fetch import ModelOptions, ensure_model
 from agent.models.local import LocalFiles
 from agent.models.progress import ProgressCallback, no_progress
@@ -102,7 +103,7 @@ async def open_model(setup: Setup, talk: Talk) -> Model:
         cancelled=stopped.is_set,
     )
     try:
-        files = await asyncio.to_thread(ensure_model, setup.config.model, options)
+        files = await asyncio.to_thread(_find, setup, options)
     except asyncio.CancelledError:
         stopped.set()  # the thread would go on to the end, and the program wait for it
         raise
@@ -111,10 +112,23 @@ async def open_model(setup: Setup, talk: Talk) -> Model:
     return model
 
 
+def _find(setup: Setup, options: ModelOptions) -> LocalFiles:
+    """The files of the model that is wanted, fetched where necessary, and the drafter that goes with them."""
+    files = ensure_model(setup.config.model, options)
+    return with_drafter(files, setup.config.drafter, lambda name: ensure_model(name, options), options.say)
+
+
 def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_load_progress) -> LocalModel:
     """The model of these files, not loaded yet."""
     config = setup.config
-    settings = EngineSettings(model=files.target, context=config.context, state=setup.state, kv_disk=config.kv_disk)
+    settings = EngineSettings(
+        model=files.target,
+        drafter=files.drafter,
+        context=config.context,
+        kv_type=config.kv_type,
+        state=setup.state,
+        kv_disk=config.kv_disk,
+    )
     engine = local_engine(settings, on_load)
     entry = files.entry
     local = LocalSettings(

@@ -86,6 +86,8 @@ def _add_common_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model, limits, safety", argument_default=argparse.SUPPRESS)
     group.add_argument("--model", metavar="NAME", help="a name of 'agent models list', or a GGUF file")
     group.add_argument("--context", type=int, metavar="TOKENS", help="size of the model's context")
+    group.add_argument("--kv-type", choices=("f16", "q8_0"), help="of the model's memory; q8_0 takes half as much")
+    group.add_argument("--drafter", metavar="NAME", help="a smaller model that guesses ahead, auto, or none")
     group.add_argument("--mode", choices=_MODES, help="what may run without a question")
     group.add_argument("--max-turns", type=int, metavar="N", help="stop after so many model responses")
     group.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many generated tokens")

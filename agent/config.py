@@ -30,7 +30,9 @@ class Config(BaseModel):
     ``allow``, ``ask``, ``deny`` and ``network`` are rules (``agent.permissions.Rules``), and those of all places hold
     together; ``sandbox`` is how commands are confined. Sessions are kept for ``keep_days`` after their last use, and
     the latest ones of ``keep_megabytes``. ``kv_disk`` is how many MiB of disk the states of conversations may take (0:
-    they are not kept), so that the next start loads them instead of reading.
+    they are not kept), so that the next start loads them instead of reading. ``kv_type`` is how the KV cache holds its
+    numbers: ``q8_0`` takes half the memory of ``f16``. ``drafter`` is ``auto`` (the model's own, where it is here),
+    ``none``, or a model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -46,6 +48,8 @@ class Config(BaseModel):
     seed: int = 0
     offline: bool = False
     kv_disk: int = Field(default=4096, ge=0)
+    kv_type: Literal["f16", "q8_0"] = "f16"
+    drafter: str = Field(default="auto", min_length=1)
     allow: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()

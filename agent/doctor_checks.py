@@ -189,7 +189,10 @@ def configuration() -> Finding:
 def _model(name: str, files: LocalFiles, available: int) -> Finding:
     context = largest_context(files.entry, available)
     found = f"{files.target}, {'verified' if read_stamp(files.target) else 'not verified yet'}"
-    found += ", with drafter" if files.drafter else ""
+    if files.drafter:
+        found += ", drafts with its own drafter"
+    elif files.entry.has_drafter:
+        found += ", without its drafter: answers take longer"
     try:
         check_structure(files.target)
     except AgentError as error:
@@ -197,7 +200,8 @@ def _model(name: str, files: LocalFiles, available: int) -> Finding:
     if context == 0:
         advice = f"not even {MINIMUM_CONTEXT:,} tokens of context fit; close other programs or use a smaller model"
         return Finding(name, Status.LIMITED, found, advice)
-    return Finding(name, Status.GOOD, f"{found}, up to {context:,} tokens fit")
+    advice = "" if files.drafter or not files.entry.has_drafter else f"agent models pull {name} fetches its drafter"
+    return Finding(name, Status.GOOD, f"{found}, up to {context:,} tokens fit", advice)
 
 
 def _other_model(path: Path) -> Finding:

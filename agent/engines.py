@@ -5,18 +5,22 @@ It loads nothing before the engine is started.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from agent.models.verify import identity
 from inference.backend import Backend
 from inference.backend.llama_cpp import LlamaCppBackend
+from inference.drafters.load import load_drafter
 from inference.errors import ModelLoadError, NotEnoughMemory
-from inference.gguf_header import GgufHeader, read_header
+from inference.gguf_header import read_header
 from inference.in_process import EngineOptions, InProcessEngine, LoadProgress
 from inference.kv_store import StoreOptions
-from inference.memory import CONTEXT_STEP, MIB, available_bytes, fit_context
+from inference.memory import CONTEXT_STEP, MIB, DrafterFootprint, Footprint, available_bytes, fit_context
+from inference.planner import Planner
 from inference.speculation import make_controller
 
 WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may allow less
@@ -25,46 +29,83 @@ WANTED_CONTEXT = 32_768  # tokens, unless asked for more or less; memory may all
 class EngineSettings(BaseModel):
     """Everything that an engine depends on; programs with equal settings can share one.
 
-    ``context`` is the wanted number of tokens, None for what fits (up to WANTED_CONTEXT); ``state`` the folder for what
-    engines keep, ``kv_disk`` how many MiB of it the states of conversations may take (0: they are not kept).
+    ``drafter`` runs beside the model where both fit. ``context`` is the wanted number of tokens, None for what fits (up
+    to WANTED_CONTEXT); ``kv_type`` how the KV cache holds its numbers; ``state`` the folder for what engines keep,
+    ``kv_disk`` how many MiB of it the states of conversations may take (0: they are not kept).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: Path
+    drafter: Path | None = None
     context: int | None = None
+    kv_type: Literal["f16", "q8_0"] = "f16"
     state: Path
     kv_disk: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What fits into memory: a context of ``n_ctx`` tokens, and the drafter or none."""
+
+    n_ctx: int
+    drafter: Path | None
+
+
 def local_engine(settings: EngineSettings, on_load: LoadProgress) -> InProcessEngine:
     """An engine in this process; its ``start`` raises ModelLoadError or NotEnoughMemory."""
-    return InProcessEngine(lambda progress: _load(settings, progress), _options(settings), on_load)
-
-
-def _options(settings: EngineSettings) -> EngineOptions:
+    loading = _Loading(settings)
     store = None
     if settings.kv_disk:
         store = StoreOptions(settings.state / "kv", identity(settings.model), settings.kv_disk * MIB)
-    return EngineOptions(planner=lambda backend: make_controller(backend, settings.state / "speculation"), store=store)
+    return InProcessEngine(loading.backend, EngineOptions(planner=loading.planner, store=store), on_load)
 
 
-def _load(settings: EngineSettings, progress: LoadProgress) -> Backend:
-    header, size = read_header(settings.model), settings.model.stat().st_size
-    n_ctx = _context_tokens(settings, header, size)
-    return LlamaCppBackend.load(settings.model, n_ctx=n_ctx, progress=progress)
+def fit(settings: EngineSettings, available: int) -> Fit:
+    """What fits into ``available`` bytes; the drafter is left out where only the model does.
+
+    Raises NotEnoughMemory, or ModelLoadError for a context that the model was not made for.
+    """
+    model = Footprint(read_header(settings.model), settings.model.stat().st_size, settings.kv_type)
+    if settings.drafter is not None:
+        drafter = DrafterFootprint(read_header(settings.drafter), settings.drafter.stat().st_size)
+        try:
+            return Fit(_context_tokens(settings, replace(model, drafter=drafter), available), settings.drafter)
+        except NotEnoughMemory:
+            pass
+    return Fit(_context_tokens(settings, model, available), None)
 
 
-def _context_tokens(settings: EngineSettings, header: GgufHeader, size: int) -> int:
-    wanted, available = settings.context, available_bytes()
+class _Loading:
+    """Loads the model, and then what drafts beside it; in the engine's thread."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._drafter: Path | None = None
+
+    def backend(self, progress: LoadProgress) -> Backend:
+        settings = self._settings
+        found = fit(settings, available_bytes())
+        self._drafter = found.drafter
+        return LlamaCppBackend.load(settings.model, n_ctx=found.n_ctx, kv_type=settings.kv_type, progress=progress)
+
+    def planner(self, backend: Backend) -> Planner:
+        settings = self._settings
+        # Before anything is probed: making an assistant clears the memory.
+        predictors = [load_drafter(self._drafter, settings.model, backend)] if self._drafter else []
+        return make_controller(backend, settings.state / "speculation", predictors)
+
+
+def _context_tokens(settings: EngineSettings, model: Footprint, available: int) -> int:
+    header, wanted = model.header, settings.context
     if wanted is None:
-        return fit_context(header, size, available, WANTED_CONTEXT)
+        return fit_context(model, available, WANTED_CONTEXT)
     name = header.name or settings.model.name
     if header.context_length and wanted > header.context_length:
         raise ModelLoadError(
             f"{name} can read {header.context_length:,} tokens at most; --context {wanted} is too large."
         )
-    fits = fit_context(header, size, available, wanted)
+    fits = fit_context(model, available, wanted)
     if fits < min(wanted, header.context_length or wanted) - CONTEXT_STEP:
         raise NotEnoughMemory(
             f"A context of {wanted:,} tokens does not fit into the free memory; {fits:,} would (--context {fits})."

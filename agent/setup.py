@@ -30,7 +30,19 @@ from agent.remembered import Remembered
 from agent.retention import Retention
 from agent.trust import own_settings
 
-_FLAGS = ("model", "mode", "context", "max_turns", "max_tokens", "max_seconds", "seed", "offline", "sandbox")
+_FLAGS = (
+    "model",
+    "mode",
+    "context",
+    "max_turns",
+    "max_tokens",
+    "max_seconds",
+    "seed",
+    "offline",
+    "sandbox",
+    "kv_type",
+    "drafter",
+)
 
 
 @dataclass(frozen=True, slots=True)

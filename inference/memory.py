@@ -16,6 +16,7 @@ from inference.errors import NotEnoughMemory
 from inference.gguf_header import GgufHeader
 
 MIB = 1 << 20
+ASSISTANT = "gemma4-assistant"  # the architecture of Gemma 4's own drafters
 CONTEXT_STEP = 256  # llama.cpp pads the cells of its KV cache to this
 MINIMUM_CONTEXT = 4_096  # below it, system prompt, tools and one file leave no room for an answer
 N_UBATCH = 512  # rows computed at once, the backend's default
@@ -88,29 +89,56 @@ def work_bytes(n_vocab: int, width: int, n_ctx: int) -> int:
     return LOGIT_ROWS * 4 * n_vocab + N_UBATCH * (2 * n_ctx + 64 * width)
 
 
-def needed_bytes(header: GgufHeader, model_bytes: int, n_ctx: int, kv_type: str = "f16") -> int:
-    """Everything that running the model with ``n_ctx`` tokens takes, a margin for the program itself included."""
-    return model_bytes + kv_bytes(header, n_ctx, kv_type) + compute_bytes(header, n_ctx) + MARGIN_BYTES
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """A model as it is to be run: ``model_bytes`` of weights, and a drafter beside it, where there is one."""
+
+    header: GgufHeader
+    model_bytes: int
+    kv_type: str = "f16"
+    drafter: DrafterFootprint | None = None
+
+    def bytes_at(self, n_ctx: int) -> int:
+        """Everything that running it with ``n_ctx`` tokens takes, a margin for the program itself included."""
+        own = kv_bytes(self.header, n_ctx, self.kv_type) + compute_bytes(self.header, n_ctx) + MARGIN_BYTES
+        return self.model_bytes + own + (self.drafter.bytes_at(n_ctx) if self.drafter else 0)
 
 
-def fit_context(header: GgufHeader, model_bytes: int, available: int, wanted: int) -> int:
+@dataclass(frozen=True, slots=True)
+class DrafterFootprint:
+    """A drafter's file of ``model_bytes`` bytes."""
+
+    header: GgufHeader
+    model_bytes: int
+
+    def bytes_at(self, n_ctx: int) -> int:
+        """What it takes beside its target. An assistant has no KV cache; a draft model keeps every token in f16."""
+        if self.header.architecture == ASSISTANT:
+            return self.model_bytes + 2 * 4 * self.header.n_vocab
+        shape = kv_shape(self.header)
+        kv = 2 * _padded(n_ctx) * (shape.full_elements + shape.sliding_elements)
+        return self.model_bytes + kv + compute_bytes(self.header, n_ctx)
+
+
+def fit_context(model: Footprint, available: int, wanted: int) -> int:
     """The largest context in tokens, a multiple of 256 and at most ``wanted``, that fits into ``available`` bytes.
 
     The model's own ``context_length`` is not exceeded (but 256 is the least). Raises NotEnoughMemory when not even
     4,096 tokens (or the wanted number, where that is smaller) fit.
     """
+    header = model.header
     limit = min(wanted, header.context_length or wanted)
     most = max(1, limit // CONTEXT_STEP)
     least = min(most, MINIMUM_CONTEXT // CONTEXT_STEP)
-    if needed_bytes(header, model_bytes, least * CONTEXT_STEP) > available:
-        needed = needed_bytes(header, model_bytes, least * CONTEXT_STEP)
+    needed = model.bytes_at(least * CONTEXT_STEP)
+    if needed > available:
         raise NotEnoughMemory(
             f"{header.name or 'The model'} needs {_gib(needed)} of memory for {least * CONTEXT_STEP:,} tokens and "
             f"{_gib(available)} are free; close other programs, or choose a smaller model (agent models list)."
         )
     while least < most:
         middle = (least + most + 1) // 2
-        if needed_bytes(header, model_bytes, middle * CONTEXT_STEP) <= available:
+        if model.bytes_at(middle * CONTEXT_STEP) <= available:
             least = middle
         else:
             most = middle - 1

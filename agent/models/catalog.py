@@ -74,6 +74,11 @@ class Entry(_Frozen):
     hub: tuple[HubSource, ...] = ()
     wheels: WheelSource | None = None
 
+    @property
+    def has_drafter(self) -> bool:
+        """Whether a drafter comes with the model."""
+        return any(source.drafter for source in self.hub)
+
     def needed_bytes(self, n_ctx: int) -> int:
         """Memory for weights, drafter, KV cache and work buffers at ``n_ctx`` tokens, with the program's own margin."""
         kv = self.kv_bytes_per_token * n_ctx + self.kv_window_bytes

@@ -120,10 +120,24 @@ def _pull(args: argparse.Namespace, options: ModelOptions) -> int:
         entry = options.catalog.find(args.name)
         local = find_local(options.places, entry)
         files = checked(local, options.progress) if local else pull(entry, options)
+        if local and local.drafter is None and entry.has_drafter:
+            files = _with_drafter(files, options)
     options.say(f"{files.entry.title} is here and verified.")
     for path in filter(None, (files.target, files.drafter)):
         print(path)
     return 0
+
+
+def _with_drafter(files: LocalFiles, options: ModelOptions) -> LocalFiles:
+    """The same files with their drafter, which was not fetched so far; without it where it cannot be had."""
+    from agent.errors import DownloadError
+    from agent.models.fetch import pull
+
+    try:
+        return pull(files.entry, options)
+    except DownloadError as error:
+        options.say(f"The drafter of {files.entry.title} cannot be fetched, answers will be slower: {error}")
+        return files
 
 
 def _remove(args: argparse.Namespace, options: ModelOptions) -> int:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from inference.errors import DrafterMismatch, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader, read_header
-from inference.memory import available_bytes, kv_bytes, kv_shape
+from inference.memory import ASSISTANT, available_bytes, kv_bytes, kv_shape
 
 _NOT_A_TARGET = {
-    "gemma4-assistant": "a drafter, which only works beside its target model",
+    ASSISTANT: "a drafter, which only works beside its target model",
     "clip": "an image encoder",
 }
 
@@ -52,7 +52,7 @@ def check_assistant_file(path: Path, width: int, n_vocab: int) -> GgufHeader:
     """
     header = read_header(path)
     prefix = header.architecture + "."
-    if header.architecture != "gemma4-assistant":
+    if header.architecture != ASSISTANT:
         raise ModelLoadError(
             f"{path} is no Gemma 4 drafter ({header.architecture or 'of unknown kind'}); leave it out."
         )
@@ -78,6 +78,16 @@ def check_same_vocabulary(target: Path, drafter: Path) -> None:
             f"{drafter.name} cannot draft for {target.name}: their vocabularies differ; use a smaller model of the "
             "same family."
         )
+
+
+def check_drafter(target: Path, drafter: Path) -> None:
+    """Raise DrafterMismatch unless ``drafter`` was made for the model ``target``, ModelLoadError where it is none."""
+    header = read_header(target)
+    if read_header(drafter).architecture == ASSISTANT:
+        check_assistant_file(drafter, header.integer(f"{header.architecture}.embedding_length"), header.n_vocab)
+    else:
+        check_model_file(drafter)
+        check_same_vocabulary(target, drafter)
 
 
 def check_kv_memory(path: Path, header: GgufHeader, n_ctx: int, kv_type: str, *, swa_full: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from inference.errors import NotEnoughMemory
 from inference.gguf_header import GgufHeader, read_header
-from inference.memory import MIB, available_bytes, fit_context, kv_bytes, needed_bytes
+from inference.memory import MIB, DrafterFootprint, Footprint, available_bytes, fit_context, kv_bytes
 from tests.fakes.tiny_gguf import Value, write_gguf
 
 GIB = 1 << 30
@@ -69,27 +69,41 @@ def test_qwen_pays_for_every_token_in_every_layer(tmp_path: Path) -> None:
 
 def test_the_context_is_the_largest_multiple_of_256_that_fits(tmp_path: Path) -> None:
     header = read_header(write_gguf(tmp_path / "qwen.gguf"))
-    for available in (int(1.6 * GIB), int(1.9 * GIB), 2 * GIB):
-        n_ctx = fit_context(header, GIB, available, 32_768)
-        assert n_ctx % 256 == 0
-        assert needed_bytes(header, GIB, n_ctx) <= available < needed_bytes(header, GIB, n_ctx + 256)
+    drafter = DrafterFootprint(header, 1 << 20)
+    for available in (int(1.7 * GIB), int(1.9 * GIB), 2 * GIB):
+        for model in (Footprint(header, GIB), Footprint(header, GIB, "q8_0"), Footprint(header, GIB, drafter=drafter)):
+            n_ctx = fit_context(model, available, 32_768)
+            assert n_ctx % 256 == 0
+            assert model.bytes_at(n_ctx) <= available
+            assert n_ctx == 32_768 or available < model.bytes_at(n_ctx + 256)
 
 
 def test_the_context_is_neither_more_than_wanted_nor_than_the_model_was_made_for(tmp_path: Path) -> None:
     header = read_header(write_gguf(tmp_path / "qwen.gguf"))
-    assert fit_context(header, GIB, 64 * GIB, 8_192) == 8_192
-    assert fit_context(header, GIB, 64 * GIB, 1_000_000) == 32_768
+    assert fit_context(Footprint(header, GIB), 64 * GIB, 8_192) == 8_192
+    assert fit_context(Footprint(header, GIB), 64 * GIB, 1_000_000) == 32_768
 
 
 def test_too_little_memory_is_a_sentence_with_both_numbers(tmp_path: Path) -> None:
     header = read_header(write_gguf(tmp_path / "qwen.gguf"))
     with pytest.raises(NotEnoughMemory, match=r"Tiny Qwen needs 1\.5 GiB of memory for 4,096 tokens and 1\.0 GiB are"):
-        fit_context(header, GIB, GIB, 32_768)
+        fit_context(Footprint(header, GIB), GIB, 32_768)
+
+
+def test_a_drafter_is_counted_an_assistant_without_and_a_draft_model_with_a_memory_of_its_own(tmp_path: Path) -> None:
+    header = read_header(write_gguf(tmp_path / "qwen.gguf"))
+    assistant = read_header(write_gguf(tmp_path / "mtp.gguf", {"general.architecture": "gemma4-assistant"}))
+    alone = Footprint(header, GIB)
+    with_assistant = Footprint(header, GIB, drafter=DrafterFootprint(assistant, 100 * MIB))
+    with_model = Footprint(header, GIB, drafter=DrafterFootprint(header, 100 * MIB))
+    for n_ctx in (4_096, 32_768):
+        assert with_assistant.bytes_at(n_ctx) - alone.bytes_at(n_ctx) == 100 * MIB
+        assert with_model.bytes_at(n_ctx) - alone.bytes_at(n_ctx) >= 100 * MIB + kv_bytes(header, n_ctx)
 
 
 def test_a_header_without_any_geometry_still_gives_an_answer(tmp_path: Path) -> None:
     header = read_header(write_gguf(tmp_path / "bare.gguf", {"general.architecture": "new"}))
-    assert fit_context(header, 1000, GIB, 4_096) == 4_096
+    assert fit_context(Footprint(header, 1000), GIB, 4_096) == 4_096
 
 
 def _machine(root: Path, free_kb: int, groups: str) -> None:

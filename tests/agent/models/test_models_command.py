@@ -68,6 +68,20 @@ def test_a_model_is_pulled_listed_verified_and_removed(shell: Shell) -> None:
     assert shell.models("rm", "e2b").returncode == 2
 
 
+def test_a_drafter_that_is_missing_is_fetched_by_pulling_again(shell: Shell) -> None:
+    target, drafter = map(Path, shell.models("pull", "gemma-4-e2b").stdout.split())
+    drafter.resolve().unlink()
+    drafter.unlink()
+    doctor = [sys.executable, "-m", "agent", "doctor", "--offline"]
+    environment = {"HOME": str(shell.home), "PATH": os.environ["PATH"], "COLUMNS": "400"}
+    said = subprocess.run(doctor, capture_output=True, text=True, env=environment, check=False).stdout
+    assert "without its drafter: answers take longer" in said
+    assert "agent models pull gemma-4-e2b fetches its drafter" in said
+
+    assert shell.models("pull", "gemma-4-e2b").stdout.split() == [str(target), str(drafter)]
+    assert drafter.exists()
+
+
 def test_a_file_that_changed_on_disk_is_found_by_verify_and_no_longer_used(shell: Shell) -> None:
     target = Path(shell.models("pull", "gemma-4-e2b").stdout.split()[0])
     status = target.stat()
