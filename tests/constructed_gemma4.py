@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from gguf import GGUFWriter
+from gguf import GGMLQuantizationType, GGUFWriter
+from gguf.quants import quantize
 
 REAL_VOCABULARY = Path(__file__).parents[1] / "../shared/data/ggml-vocab-gemma-4.gguf"
-RECIPE = 1  # part of the cached files' names; raise it when the weights change
+RECIPE = 3  # part of the cached files' names; raise it when the weights change
 
 FloatArray = npt.NDArray[np.float32]
 _NORMAL, _CONTROL, _USER_DEFINED, _BYTE = 1, 3, 4, 6  # token types in a GGUF file
@@ -187,12 +188,12 @@ def _write_target(path: Path, shape: Shape) -> None:
     _add_settings(writer, "gemma4", shape)
     writer.add_uint32("gemma4.attention.shared_kv_layers", shape.shared_layers)
     _add_vocabulary(writer, vocabulary)
-    writer.add_tensor("token_embd.weight", weights.embedding)
+    _add_rows(writer, "token_embd.weight", weights.embedding, shape)
     # The row of t's partner is the embedding of t, three times as long as chance (by default): a margin that noise
     # does not cross.
     output = np.empty_like(weights.embedding)
     output[weights.partner] = weights.embedding
-    writer.add_tensor("output.weight", np.float32(shape.sharpness) * output)
+    _add_rows(writer, "output.weight", np.float32(shape.sharpness) * output, shape)
     writer.add_tensor("output_norm.weight", np.ones(shape.width, np.float32))
     for layer in range(shape.layers):
         _add_layer(writer, weights, shape, layer)
@@ -213,7 +214,7 @@ def _write_drafter(path: Path, shape: Shape, knows: float) -> None:
     projection = weights.matrix(own.width, shape.width)
     rows = np.empty((len(vocabulary.tokens), own.width), np.float32)
     rows[weights.guesses(knows)] = weights.embedding @ projection.T
-    writer.add_tensor("token_embd.weight", rows)
+    _add_rows(writer, "token_embd.weight", rows, shape)
     writer.add_tensor("nextn.pre_projection.weight", np.hstack([projection, np.zeros_like(projection)]))
     writer.add_tensor("nextn.post_projection.weight", weights.matrix(shape.width, own.width))
     writer.add_tensor("output_norm.weight", np.ones(own.width, np.float32))
@@ -221,6 +222,14 @@ def _write_drafter(path: Path, shape: Shape, knows: float) -> None:
         _add_layer(writer, weights, own, layer)
         writer.add_tensor(f"blk.{layer}.layer_output_scale.weight", np.ones(1, np.float32))
     _finish(writer)
+
+
+def _add_rows(writer: GGUFWriter, name: str, rows: FloatArray, shape: Shape) -> None:
+    """A row for each token; in Q8_0 where the vocabulary is the real one, as real drafters have it."""
+    if not shape.real_vocabulary:
+        writer.add_tensor(name, rows)
+        return
+    writer.add_tensor(name, quantize(rows, GGMLQuantizationType.Q8_0), raw_dtype=GGMLQuantizationType.Q8_0)
 
 
 def _head_size(layer: int) -> int:
