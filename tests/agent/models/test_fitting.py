@@ -13,7 +13,7 @@ import pytest
 from agent.assembly import Talk, open_model
 from agent.engines import EngineSettings, Fit, fit
 from agent.errors import ModelError, UnknownModel
-from agent.model import ResponseFinished, ResponseOptions
+from agent.model import ResponseOptions
 from agent.models.catalog import load_catalog
 from agent.models.drafters import assistant_beside, with_drafter
 from agent.models.fetch import from_path
@@ -127,23 +127,28 @@ def test_a_quantised_kv_cache_leaves_room_for_a_larger_context(folder: Folder) -
 
 @pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_session_drafts_with_the_assistant_that_is_beside_the_model(folder: Folder, kv_type: str) -> None:
+def test_a_session_tries_the_assistant_that_is_beside_the_model(folder: Folder, kv_type: str) -> None:
     files = folder.files()
     folder.put(drafter(), "mtp-gemma-it.gguf")
     flags = argparse.Namespace(model=str(files.target), context=1024, kv_type=kv_type)
     setup = read_setup(flags, {"HOME": str(folder.path)}, folder.path)
 
-    async def main() -> ResponseFinished:
+    def learned() -> str:
+        """What was measured of drafters; one that does not pay is still tried now and then."""
+        return "".join(path.read_text() for path in (setup.state / "speculation").glob("*.json"))
+
+    async def main() -> bool:
         model = await open_model(setup, Talk())
         try:
-            conversation = model.open("be brief", ())
-            conversation.add_user("abc")
-            options = ResponseOptions(max_tokens=60, temperature=0.0)
-            events = [event async for event in conversation.respond(options)]
+            for number in range(20):
+                conversation = model.open("be brief", ())
+                conversation.add_user(f"say {number}")
+                options = ResponseOptions(max_tokens=60, temperature=0.0)
+                assert [event async for event in conversation.respond(options)]
+                if "mtp" in learned():
+                    return True
+            return False
         finally:
             await model.close()
-        assert isinstance(events[-1], ResponseFinished)
-        return events[-1]
 
-    usage = asyncio.run(main()).message.usage
-    assert usage.drafted_tokens > 0
+    assert asyncio.run(main())
