@@ -11,7 +11,8 @@ from agent.errors import TestCommandError
 from agent.failures import TestRun, read_test_run
 from tools.commands import Access, CommandRunner, Unconfined
 from tools.errors import ToolError
-from tools.process import End, shell_line
+from tools.launch import shell_line
+from tools.process import End
 
 # Python believes a compiled file whose source has the same size and the same whole second of change time, which two
 # attempts easily have; so none are written.

@@ -15,7 +15,8 @@ from tools.arguments import Arguments
 from tools.base import Effect, ToolContext, ToolOutput
 from tools.commands import Access, Outcome
 from tools.jobs import Job, Jobs
-from tools.process import Command, Completed, End, shell_line
+from tools.launch import shell_line
+from tools.process import Command, Completed, End
 from tools.truncate import certain_head, head_and_tail
 
 DEFAULT_TIMEOUT_S = 120.0

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tools.changes import FileChange
+from tools.launch import CommandLine, unconfined
 from tools.limits import Limits
-from tools.process import Command, CommandLine, Completed, unconfined
+from tools.process import Command, Completed
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,16 @@ from __future__ import annotations
 import asyncio
 import codecs
 import contextlib
-import functools
-import marshal
 import os
-import shutil
 import signal
 import socket
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
 
 from tools.errors import ToolError
+from tools.launch import Launch
 from tools.limits import Limits, resources_below, threads_on_the_machine
 from tools.terminal_text import plain
 from tools.truncate import HeadTail
@@ -57,88 +51,6 @@ class Completed:
     output: str
     seconds: float
     overrun: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLine:
-    """What to run and where; ``environment`` is complete."""
-
-    argv: Sequence[str]
-    folder: Path
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-def shell_line(command: str, folder: Path, environment: Mapping[str, str]) -> CommandLine:
-    """A line for bash, or for sh where there is no bash. Raises ToolError for one that no shell can take."""
-    if "\0" in command or len(command) > 100_000:
-        raise ToolError("The command has NUL characters or is too long; write a script file and run that.")
-    try:
-        os.fsencode(command)
-    except UnicodeEncodeError as error:
-        raise ToolError("The command holds characters that are no text; write it otherwise.") from error
-    shell = shutil.which("bash", path=environment.get("PATH")) or shutil.which("bash") or "/bin/sh"
-    return CommandLine([shell, "-c", command], folder, environment)
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A program to start and how it is ended.
-
-    Its standard input is a socket to us on which it says "." once the command is about to run; it waits for an answer.
-    ``descriptors`` are inherited, and closed here once it has started. With ``asked_to_end`` it ends all it started
-    when the socket closes; otherwise the kernel does, when the program itself is killed.
-    """
-
-    argv: Sequence[str]
-    environment: Mapping[str, str]
-    descriptors: tuple[int, ...] = ()
-    asked_to_end: bool = True
-
-
-@functools.cache
-def _launcher() -> bytes:
-    """``tools/launcher.py``, compiled: read once, so that nobody can exchange it, and quicker than from source."""
-    source = Path(__file__).with_name("launcher.py").read_text(encoding="utf-8")
-    return marshal.dumps(compile(source, "launcher.py", "exec"))
-
-
-def launcher(line: CommandLine, confinement: Mapping[str, Any] | None, descriptors: tuple[int, ...] = ()) -> Launch:
-    """Run a command below the launcher, which ends its descendants with it.
-
-    ``confinement``: ``ruleset`` (a Landlock descriptor, among ``descriptors``), ``seccomp`` (filter bytes) and
-    ``processes`` (their limit); None for none.
-    """
-    spec = {
-        "command": list(line.argv),
-        "folder": str(line.folder),
-        "environment": dict(line.environment),
-        "confinement": None if confinement is None else dict(confinement),
-    }
-    number = _temporary_file(_launcher() + marshal.dumps(spec))
-    run = (
-        f"import marshal, os, sys; os.set_inheritable({number}, False); file = open({number}, 'rb'); space = {{}}; "
-        "exec(marshal.load(file), space); sys.exit(space['main'](marshal.load(file)))"
-    )
-    # Not the interpreter of a virtual environment: that may lie in the workspace, where commands can exchange it.
-    interpreter = os.path.realpath(sys.executable)
-    return Launch([interpreter, "-I", "-S", "-c", run], {"LC_ALL": "C.UTF-8"}, (number, *descriptors))
-
-
-def unconfined(line: CommandLine) -> Launch:
-    """Run a command with all rights of this program, and end its descendants with it."""
-    return launcher(line, None)
-
-
-def _temporary_file(content: bytes) -> int:
-    """A descriptor, at its beginning, of a file without a name."""
-    if sys.platform == "linux":
-        number = os.memfd_create("launch")
-    else:
-        with tempfile.TemporaryFile() as file:
-            number = os.dup(file.fileno())
-    os.write(number, content)
-    os.lseek(number, 0, os.SEEK_SET)
-    return number
 
 
 _Emit = Callable[[str], None]

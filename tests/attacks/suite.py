@@ -160,7 +160,7 @@ WRITES = [
     Attack(
         "capabilities are regained",
         "privilege",
-        f"grep -q 'Cap[EPBA][a-z]*:.*[1-9a-f]' /proc/self/status && echo {THROUGH}",
+        f"grep -q 'Cap[EPAI][a-z]*:.*[1-9a-f]' /proc/self/status && echo {THROUGH}",
         control=False,
     ),
     Attack(

@@ -55,8 +55,8 @@ class Aftermath:
             made = [path for path in self._made if inside_any(path, plan.policy.writable)]
             return replace(plan.policy, read_only=tuple(dict.fromkeys((*plan.policy.read_only, *made))))
 
-    def end(self) -> tuple[str, ...]:
-        """Put right what a command must not have changed; a sentence for each."""
+    def end(self) -> tuple[Survey, tuple[str, ...]]:
+        """Put right what a command must not have changed; the workspace then, and a sentence for each."""
         with self._lock:
             self._active -= 1
             changed: list[str] = []
@@ -68,10 +68,14 @@ class Aftermath:
                 for guard in self._guards:
                     changed += guard.restore(self._private.kept)
             notices = [f"{path} was put back as it was: commands must not change it" for path in changed]
-            notices += self._look_at_git()
+            after = survey(self._workspace)
+            removed = self._look_at_git(after)
+            if removed:
+                after = survey(self._workspace)
+            notices += removed
             if self._active == 0:
                 (self._private.path / PENDING).unlink(missing_ok=True)
-            return tuple(notices)
+            return after, tuple(notices)
 
     @staticmethod
     def put_right(pending: Path) -> None:
@@ -89,10 +93,10 @@ class Aftermath:
         pending: Any = ([str(path) for path in self._made], [guard.dump() for guard in self._guards])
         (self._private.path / PENDING).write_bytes(marshal.dumps(pending))
 
-    def _look_at_git(self) -> list[str]:
+    def _look_at_git(self, after: Survey) -> list[str]:
         """Git folders that would start programs now and did not before are moved out of the workspace."""
         found: list[str] = []
-        for entry in survey(self._workspace).git:
+        for entry in after.git:
             now = identity(entry)
             before = self._git.get(entry)
             if before is not None and before[0] == now:

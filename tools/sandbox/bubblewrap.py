@@ -10,15 +10,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tools.sandbox.policy import Policy, inside_any
+from tools.sandbox.policy import Policy, inside_any, is_within
 
 # The usual places only: one found on PATH could come from the repository.
 _PROGRAMS = ("/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap", "/run/current-system/sw/bin/bwrap")
 _REPLACED = (Path("/tmp"), Path("/var/tmp"), Path("/run"), Path("/dev"), Path("/proc"))  # noqa: S108 - they are names
-# To the kernel root is root, also in a user namespace and without capabilities: these files it may write.
-_KERNEL = tuple(
-    f"/proc/{name}" for name in ("sys", "sysrq-trigger", "acpi", "asound", "driver", "fs", "mtrr", "scsi", "tty")
-)
 _BASE = (
     "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv",
     "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run",
@@ -47,7 +43,8 @@ def arguments(policy: Policy, environment: Mapping[str, str], seccomp: int, *, u
     ``user_namespaces_off`` uses a flag that bubblewrap has since 0.8.
     """
     made = list(_BASE)
-    made += [word for path in _KERNEL if Path(path).exists() for word in ("--ro-bind", path, path)]
+    # To the kernel root is root, also in a user namespace and without capabilities: it may write /proc/sys.
+    made += ["--remount-ro", "/proc"] if os.geteuid() == 0 else []
     made += ["--disable-userns"] if user_namespaces_off else []
     made += ["--share-net"] if policy.network else []
     made += ["--seccomp", str(seccomp)]
@@ -82,7 +79,7 @@ def _hidden(policy: Policy) -> tuple[list[str], list[str]]:
     under: list[str] = []
     for path in policy.hidden:
         hide = ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", os.devnull, str(path)]
-        holds = any(each.is_relative_to(path) for each in (policy.workspace, *policy.visible))
+        holds = any(is_within(str(each), str(path)) for each in (policy.workspace, *policy.visible))
         (under if holds else over).extend(hide)
     return over, under
 

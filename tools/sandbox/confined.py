@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tools.commands import Outcome
-from tools.process import Command, Completed, Launch
+from tools.launch import Launch
+from tools.process import Command, Completed
 from tools.sandbox.capture import Captured
 from tools.sandbox.policy import Policy
 from tools.sandbox.watch import OpenWatch

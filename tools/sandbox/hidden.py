@@ -6,8 +6,11 @@ It hides nothing; it lists what exists. Files of the workspace are found by ``to
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+
+from tools.sandbox.policy import is_within
 
 # Below the home folder. What tools of a repository need (.gitconfig, .config/pip, caches) is not among them.
 _HOME = (
@@ -45,26 +48,54 @@ _SYSTEM = (
 _HOST_KEYS = "ssh_host_*_key"  # in /etc/ssh
 
 
-def hidden_places(home: Path, own: Iterable[Path]) -> tuple[Path, ...]:
-    """The real paths of what exists of all that; ``own`` are this program's settings and state.
+class HiddenPlaces:
+    """What exists of all that, for one user; ``own`` are this program's settings and state."""
 
-    Other people's home folders are among them (unless the running interpreter lives there).
-    """
-    found = [base / name for base in (home, Path("/root")) for name in _HOME]
-    found += [*map(Path, _SYSTEM), *own]
-    found += list(Path("/etc/ssh").glob(_HOST_KEYS)) if os.access("/etc/ssh", os.R_OK) else []
-    found += _other_homes(home)
-    real = dict.fromkeys(Path(os.path.realpath(path)) for path in found if os.path.lexists(path))
-    existing = [path for path in real if path.exists()]
-    return tuple(path for path in existing if not any(path != each and path.is_relative_to(each) for each in existing))
+    def __init__(self, home: Path, own: Iterable[Path]) -> None:
+        names = [f"{base}/{name}" for base in dict.fromkeys((str(home), "/root")) for name in _HOME]
+        self._candidates = (*names, *_SYSTEM, *map(str, own), *_host_keys())
+        self._home = home
+        self._seen: list[str] | None = None
+        self._real: tuple[Path, ...] = ()
+
+    def now(self) -> tuple[Path, ...]:
+        """Their real paths, as they are at this moment; other people's home folders are among them."""
+        seen = [path for path in (*self._candidates, *_other_homes(self._home)) if _holds_something(path)]
+        if seen != self._seen:
+            real = sorted({os.path.realpath(path) for path in seen})
+            outer = [path for path in real if not any(path != each and is_within(path, each) for each in real)]
+            self._seen, self._real = seen, tuple(map(Path, outer))
+        return self._real
 
 
-def _other_homes(home: Path) -> list[Path]:
-    homes: list[Path] = []
-    for place in (Path("/home"), Path("/Users")):
+def _holds_something(path: str) -> bool:
+    """Whether a command, which has no capabilities, could read anything there: each hidden place costs it time."""
+    try:
+        facts = os.stat(path)  # noqa: PTH116 - strings
+        group = facts.st_gid in (os.getegid(), *os.getgroups())
+        if facts.st_uid != os.geteuid() and not facts.st_mode & (0o055 if group else 0o005):
+            return False
+        if not stat.S_ISDIR(facts.st_mode):
+            return facts.st_size > 0
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
+
+
+def _host_keys() -> list[str]:
+    try:
+        return [str(path) for path in Path("/etc/ssh").glob(_HOST_KEYS)]
+    except OSError:
+        return []
+
+
+def _other_homes(home: Path) -> list[str]:
+    found: list[str] = []
+    for place in ("/home", "/Users"):
         try:
-            homes += [each for each in place.iterdir() if each.is_dir() and not each.is_symlink()]
+            with os.scandir(place) as entries:
+                found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         except OSError:
             continue
-    own = Path(os.path.realpath(home))
-    return [each for each in homes if not own.is_relative_to(each)]
+    return [path for path in sorted(found) if not is_within(str(home), path)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.sandbox.policy import Policy, inside_any
+from tools.sandbox.policy import Policy, inside_any, is_within
 
 # linux/landlock.h; the system call numbers are the same on every architecture.
 _CREATE, _ADD_RULE = 444, 445
@@ -28,6 +29,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - semaphores of multiprocessing a
 _CLOSED = tuple(map(Path, ("/dev", "/run", "/tmp", "/var/tmp", "/var/run", "/lost+found")))  # noqa: S108
 # Version 3 (kernel 6.2) is the first that knows of truncating; before it any readable file could be emptied.
 NEEDED_VERSION = 3
+_KEEP_S = 30.0
 
 
 class LandlockUnavailable(OSError):
@@ -52,6 +54,39 @@ def landlock_version() -> int:
     except (OSError, AttributeError):
         return 0
     return max(found, 0)
+
+
+class Rulesets:
+    """The rulesets of a session, made again when a policy changed or has become old: new folders need new rules."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], tuple[int, float]] = {}
+
+    def get(self, policy: Policy) -> int:
+        """A descriptor of the policy's ruleset, for the caller to close."""
+        # Rules are of the folders themselves, not of their names: one that was made anew needs a new ruleset.
+        folders = [_identity(path) for path in (policy.workspace, *policy.writable, *policy.hidden)]
+        key = (policy.writable, policy.hidden, policy.visible, policy.temporary, policy.network, *folders)
+        descriptor, until = self._made.get(key, (-1, 0.0))
+        if time.monotonic() > until:
+            self.close()  # the others are about as old
+            descriptor = ruleset(policy)
+            self._made[key] = (descriptor, time.monotonic() + _KEEP_S)
+        return os.dup(descriptor)
+
+    def close(self) -> None:
+        """Close them all."""
+        for descriptor, _ in self._made.values():
+            os.close(descriptor)
+        self._made.clear()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return (0, 0)
+    return (facts.st_dev, facts.st_ino)
 
 
 def ruleset(policy: Policy) -> int:
@@ -87,7 +122,7 @@ def readable(policy: Policy) -> list[Path]:
         if path in hidden:
             # What must be visible in a hidden place is given by name.
             found += [each for each in (*policy.visible, policy.workspace) if each.is_relative_to(path)]
-        elif not any(each.is_relative_to(path) for each in hidden):
+        elif not any(is_within(str(each), str(path)) for each in hidden):
             found.append(path)
         else:
             pending += _inside(path)

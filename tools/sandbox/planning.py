@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tools.commands import Access
 from tools.git import Git, GitError
-from tools.process import CommandLine
+from tools.launch import CommandLine
 from tools.protected import READ_ONLY_NAMES
-from tools.sandbox.hidden import hidden_places
-from tools.sandbox.policy import Policy, inside_any, program_folders
+from tools.sandbox.hidden import HiddenPlaces
+from tools.sandbox.policy import PROGRAM_VARIABLES, Policy, inside_any, program_folders
 from tools.sandbox.repository import git_places
 from tools.sandbox.survey import Survey
 
@@ -47,7 +47,8 @@ class Planner:
     def __init__(self, workspace: Path, user: User) -> None:
         self._workspace = workspace
         self._home = Path(os.path.realpath(user.home))
-        self._own = user.own
+        self._hidden = HiddenPlaces(self._home, user.own)
+        self._programs: tuple[tuple[str, ...], tuple[Path, ...]] = ((), ())
         self._tracked: dict[tuple[Path, int], bool] = {}
 
     @property
@@ -69,8 +70,8 @@ class Planner:
             temporary=temporary,
             writable=(workspace, *git.writable) if writes else (),
             read_only=tuple(path for path in protected if path not in missing and not path.is_symlink()),
-            hidden=hidden_places(self._home, self._own),
-            visible=program_folders(line.environment),
+            hidden=self._hidden.now(),
+            visible=self._program_folders(line),
             network=access.network,
         )
         top = workspace / ".git"
@@ -78,6 +79,12 @@ class Planner:
             missing.append(top / "commondir")
         secrets = tuple(path for path in found.secrets if self._is_secret(path))
         return Plan(policy, tuple(missing) if writes else (), secrets)
+
+    def _program_folders(self, line: CommandLine) -> tuple[Path, ...]:
+        key = tuple(line.environment.get(name, "") for name in PROGRAM_VARIABLES)
+        if self._programs[0] != key:
+            self._programs = (key, program_folders(line.environment))
+        return self._programs[1]
 
     def _own_code(self) -> list[Path]:
         """What runs as us, where that lies in the workspace: changing it would be a way out at the next start."""

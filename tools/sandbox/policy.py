@@ -55,21 +55,31 @@ _CACHE_VARIABLES = {
 }  # fmt: skip
 
 
+PROGRAM_VARIABLES = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "NODE_PATH", "LD_LIBRARY_PATH")
+
+
 def cache_environment(caches: Path) -> dict[str, str]:
     """Variables that lead tools' caches into a private folder: the user's own are read-only to commands."""
     return {name: str(caches / folder) for name, folder in _CACHE_VARIABLES.items()}
 
 
 def program_folders(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """Folders that programs on the command's PATH, and this interpreter, need to be read."""
+    """Folders that hold this interpreter, and programs and libraries that the command's environment names."""
     found = [Path(os.path.abspath(sys.prefix)), Path(sys.base_prefix)]  # noqa: PTH100 - a link to a venv is meant as it is
-    for entry in environment.get("PATH", "").split(":"):
-        folder = Path(entry)
-        if folder.is_absolute() and folder.is_dir():
-            found.append(folder.parent if folder.name == "bin" and len(folder.parts) > 3 else folder)
+    for name in PROGRAM_VARIABLES:
+        for entry in environment.get(name, "").split(":"):
+            folder = Path(entry)
+            if folder.is_absolute() and folder.is_dir() and len(folder.parts) > 2:
+                found.append(folder.parent if folder.name == "bin" and len(folder.parts) > 3 else folder)
     return tuple(dict.fromkeys(found))
 
 
 def inside_any(path: Path, folders: Iterable[Path]) -> bool:
     """Whether ``path`` is one of the folders or below one."""
-    return any(path.is_relative_to(each) for each in folders)
+    text = str(path)
+    return any(is_within(text, str(each)) for each in folders)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Whether a path is a folder or below it; much quicker than pathlib, and asked hundreds of times a command."""
+    return path == folder or path.startswith(folder if folder.endswith("/") else f"{folder}/")

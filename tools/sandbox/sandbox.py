@@ -13,13 +13,13 @@ from pathlib import Path
 
 from tools.commands import Access, RunningCommand
 from tools.errors import ToolError
+from tools.launch import CommandLine, Launch, launcher
 from tools.limits import Limits
-from tools.process import CommandLine, Launch, launcher
 from tools.sandbox import bubblewrap, seatbelt
 from tools.sandbox.aftermath import Aftermath
 from tools.sandbox.capture import Captured, Images
 from tools.sandbox.confined import Confined, Prepared
-from tools.sandbox.landlock import ruleset
+from tools.sandbox.landlock import Rulesets
 from tools.sandbox.planning import Plan, Planner, User
 from tools.sandbox.policy import Policy, Tier, cache_environment
 from tools.sandbox.private import PrivateFolder, clear_stale
@@ -49,6 +49,7 @@ class Sandbox:
         self._network_environment = dict(network_environment or {})
         self._limits = limits or Limits()
         self._images = Images(self._workspace)
+        self._rulesets = Rulesets()
         self._private: PrivateFolder | None = None
         self._aftermath: Aftermath | None = None
 
@@ -71,6 +72,7 @@ class Sandbox:
         if self._private is not None:
             self._private.close()
             self._private = None
+        self._rulesets.close()
 
     def _open_private(self) -> tuple[PrivateFolder, Aftermath]:
         if self._private is None:
@@ -105,8 +107,7 @@ class Sandbox:
         """Everything after the end: what was put back, and what the files became."""
         if aftermath is None:
             return Captured(), ()
-        notices = aftermath.end()
-        after = survey(self._workspace)
+        after, notices = aftermath.end()
         _forget(after, plan)
         return self._images.differences(before, after), notices
 
@@ -115,13 +116,14 @@ class Sandbox:
         inside = Path("/tmp") if mounted else policy.temporary  # noqa: S108 - its own, by a mount
         network = self._network_environment if policy.network else {}
         environment = {**line.environment, **network, **cache_environment(inside / ".cache"), "TMPDIR": str(inside)}
+        if policy.masks:
+            _tell_git_of_masks(environment)
         if not mounted and self.found.tier is Tier.LANDLOCK:
             confinement = {
-                "ruleset": (rules := ruleset(policy)),
+                "ruleset": (rules := self._rulesets.get(policy)),
                 "seccomp": program(internet=policy.network),
                 "processes": policy.limits.processes,
             }
-            os.set_inheritable(rules, True)
             return launcher(replace(line, environment=environment), confinement, (rules,))
         if self.found.tier is Tier.SEATBELT:
             return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment), None)
@@ -131,6 +133,15 @@ class Sandbox:
         made = bubblewrap.arguments(policy, environment, filters, user_namespaces_off=self.found.user_namespaces_off)
         argv = [self.found.program, *made, *bubblewrap.first_program(policy, line.argv)]
         return Launch(argv, {}, (filters,), asked_to_end=False)
+
+
+def _tell_git_of_masks(environment: dict[str, str]) -> None:
+    """A mask has its file's size and time, but is another file: git shall not look further than those."""
+    count = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    for key, value in (("core.checkStat", "minimal"), ("core.trustctime", "false")):
+        environment[f"GIT_CONFIG_KEY_{count}"], environment[f"GIT_CONFIG_VALUE_{count}"] = key, value
+        count += 1
+    environment["GIT_CONFIG_COUNT"] = str(count)
 
 
 def _forget(found: Survey, plan: Plan) -> None:

@@ -6,6 +6,7 @@ It installs nothing; bubblewrap and the launcher do.
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ _DENIED = {
     "clock_settime": (227, 112), "adjtimex": (159, 171), "clock_adjtime": (305, 266), "syslog": (103, 116),
     "vhangup": (153, 58), "iopl": (172, -1), "ioperm": (173, -1), "lookup_dcookie": (212, 18),
 }  # fmt: skip
-_PRLIMIT = (302, 261)
+_PRLIMIT, _SETPRIORITY = (302, 261), (141, 140)
 _SOCKET, _IOCTL, _UNSHARE, _CLONE, _CLONE3 = (41, 198), (16, 29), (272, 97), (56, 220), (435, 435)
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}  # linux/audit.h
 
@@ -65,6 +66,7 @@ class _Step:
         return struct.pack("=HBBI", self.code, self.then, self.otherwise, self.value)
 
 
+@functools.cache
 def program(internet: bool, machine: str | None = None) -> bytes:
     """An array of ``struct sock_filter`` for this processor (or ``machine``); raises UnknownProcessor.
 
@@ -94,6 +96,7 @@ def program(internet: bool, machine: str | None = None) -> bytes:
     steps += _argument(_CLONE[column], 0, _without_bits(_NEW_NAMESPACE))
     steps += _argument(_UNSHARE[column], 0, _without_bits(_NEW_NAMESPACE | _NEW_TIME))
     steps += _argument(_PRLIMIT[column], 0, _only((0,)))  # of itself only
+    steps += _argument(_SETPRIORITY[column], 1, _only((0,)))
     steps.append(_Step(_RETURN, _ALLOW))
     return b"".join(step.pack() for step in steps)
 

@@ -1,0 +1,95 @@
+"""An agent that is killed leaves no process, whatever its commands were doing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.confined import TIERS, folder_at_home, tier_here
+from tools.sandbox.policy import Tier
+
+ROOT = Path(__file__).parents[3]
+AGENT = """
+import asyncio, os, sys
+from pathlib import Path
+from tools.commands import Access
+from tools.launch import shell_line
+from tools.sandbox.planning import User
+from tools.sandbox.policy import Tier
+from tools.sandbox.probe import find_tier
+from tools.sandbox.sandbox import Sandbox
+
+async def main():
+    tier, folder, marker, count = Tier(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    sandbox = Sandbox(find_tier(tier), folder, User(Path.home()))
+    line = shell_line(f"(setsid nohup sleep {marker} >/dev/null 2>&1 &); trap '' TERM; sleep {marker}", folder,
+                      {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]})
+    print("ready", flush=True)
+    kept = []
+    for _ in range(count):
+        kept.append(await sandbox.start(line, Access()))
+    print("all", flush=True)
+    await asyncio.sleep(1000)
+asyncio.run(main())
+"""
+
+
+def running(marker: str) -> list[int]:
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if marker.encode() in command and b"python" not in command.split(b"\0")[0]:
+                found.append(int(entry.name))
+    return found
+
+
+def kill_agent(tier: Tier, folder: Path, marker: str, count: int, after: float | None) -> None:
+    """Start an agent with ``count`` commands and kill it ``after`` seconds, or when all have been started."""
+    command = [sys.executable, "-c", AGENT, tier.value, str(folder), marker, str(count)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as agent:
+        assert agent.stdout is not None
+        assert agent.stdout.readline() == b"ready\n"
+        if after is None:
+            assert agent.stdout.readline() == b"all\n"
+            assert len(running(marker)) >= count
+        else:
+            time.sleep(after)
+        agent.kill()
+
+
+def gone_within(seconds: float, marker: str) -> bool:
+    deadline = time.monotonic() + seconds
+    while running(marker):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_commands_end_with_the_agent(tier: Tier) -> None:
+    if tier_here(tier).tier is not tier:
+        pytest.skip(f"no {tier} here")
+    with folder_at_home() as folder:
+        kill_agent(tier, folder, "161803.1", 3, None)
+        assert gone_within(20, "161803.1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", TIERS)
+def test_commands_end_with_an_agent_that_is_killed_while_it_starts_them(tier: Tier) -> None:
+    if tier_here(tier).tier is not tier:
+        pytest.skip(f"no {tier} here")
+    with folder_at_home() as folder:
+        for moment in range(20):
+            kill_agent(tier, folder, f"161803.{moment + 2}", 5, moment / 200)
+            assert gone_within(20, f"161803.{moment + 2}")
