@@ -1,0 +1,128 @@
+"""A real window in a pseudo-terminal: nothing foreign gets out, and it ends cleanly whatever ends it.
+
+``TUI_FOREIGN_STRINGS`` sets how many byte strings are shown; the whole gate is 5,000.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+from agent.clean import clean
+from agent.messages import UserMessage
+from agent.store import SessionStore
+
+ROOT = Path(__file__).parents[2]
+STRINGS = int(os.environ.get("TUI_FOREIGN_STRINGS", "150"))
+_SEQUENCE = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -~]|\x9b"
+)
+_COMMON = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H")  # colours and places
+
+
+class Window:
+    """The program in a terminal of 100 x 30; ``output`` is all that it wrote."""
+
+    def __init__(self, folder: Path, kind: str, count: int) -> None:
+        work = folder / "work"
+        work.mkdir(parents=True)
+        self.state = folder / "state"
+        self._master, slave = pty.openpty()
+        self.resize(30, 100)
+        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
+        environment |= {"XDG_STATE_HOME": str(self.state), "XDG_CONFIG_HOME": str(folder / "config")}
+        command = [sys.executable, "-m", "tests.tui.window_program", kind, str(count), "--mode", "yolo", "--model", "x"]
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, cwd=work, env=environment, start_new_session=True
+        )
+        os.close(slave)
+        self._raw = b""
+
+    @property
+    def output(self) -> str:
+        return self._raw.decode("utf-8", "surrogateescape")
+
+    def resize(self, rows: int, columns: int) -> None:
+        ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, text: str, seconds: float = 120.0) -> None:
+        """Read until ``text`` was written, or the program has ended."""
+        end = time.monotonic() + seconds
+        while text not in self.output and time.monotonic() < end and self._read():
+            pass
+        assert text in self.output, self.output[-3_000:]
+
+    def end(self, number: int) -> int:
+        """Send a signal; the exit code."""
+        self.process.send_signal(number)
+        end = time.monotonic() + 60
+        while self.process.poll() is None and time.monotonic() < end:
+            self._read()
+        code = self.process.wait(timeout=5)
+        while self._read(0.1):
+            pass
+        return code
+
+    def _read(self, seconds: float = 0.5) -> bool:
+        """Whether more may come."""
+        if not select.select([self._master], [], [], seconds)[0]:
+            return self.process.poll() is None
+        try:
+            piece = os.read(self._master, 1 << 16)
+        except OSError:
+            return False
+        self._raw += piece
+        return bool(piece)
+
+
+def shapes(output: str) -> set[str]:
+    """The kinds of control sequences, colours and places apart."""
+    return {found for found in _SEQUENCE.findall(output) if not _COMMON.fullmatch(found)}
+
+
+@pytest.mark.slow
+def test_no_control_sequence_of_a_file_a_tool_or_a_model_reaches_the_terminal(tmp_path: Path) -> None:
+    harmless = Window(tmp_path / "a", "harmless", 50)
+    harmless.until("all is said")
+    assert harmless.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    window = Window(tmp_path / "b", "hostile", STRINGS)
+    window.until("all is said", seconds=1_200)
+    assert window.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert shapes(window.output) <= shapes(harmless.output)
+    rest = _SEQUENCE.sub("", window.output).replace("\r", "").replace("\x07", "")
+    assert clean(rest) == rest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_cleanly_and_every_message_is_kept(tmp_path: Path, number: signal.Signals) -> None:
+    window = Window(tmp_path / "a", "harmless", 50)
+    window.resize(1, 1)
+    window.process.send_signal(signal.SIGWINCH)
+    time.sleep(0.3)
+    window.resize(40, 120)
+    window.process.send_signal(signal.SIGWINCH)
+    window.until("all is said")
+    assert window.end(number) == 128 + number
+    assert "Traceback" not in window.output
+    store = SessionStore(window.state / "gemma-agent")
+    try:
+        kept = store.load(store.sessions()[0].id)
+    finally:
+        store.close()
+    assert [each.text for each in kept.messages if isinstance(each, UserMessage)] == [
+        "harmless 0 [x](y) `code`",
+        "harmless 1 [x](y) `code`",
+    ]

@@ -1,0 +1,73 @@
+"""A real window under a pseudo-terminal, run by the tests: a scripted model says ``count`` strings of bytes, hostile
+or harmless; then it waits for a signal, or leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+
+from agent.assembly import Talk
+from agent.cli import build_parser
+from agent.model import Model
+from agent.setup import Setup
+from tests.fakes.scripted_model import Call, Scripted, ScriptedModel
+from tui.app import AgentApp, run_app
+from tui.host import Host
+
+_ATTACKS = (
+    "\x1b]52;c;QUJD\x07", "\x1b]0;title\x07", "\x1b[2J", "\x1b[6n", "\x1bPq#0\x1b\\", "\x1b]8;;http://x\x1b\\", "\x9b2J",  # noqa: E501
+    "\x1bc", "\x1b[?1049l", "\u202e", "\U000e0041", "&#x202e;", "[@click=app.quit]x[/]", "[/]", "\x07", "\x0e", "\r",
+)  # fmt: skip
+
+
+def hostile(dice: random.Random) -> str:
+    """Bytes of any kind, often with a control sequence between them."""
+    data = dice.randbytes(dice.randrange(1, 40)).decode("utf-8", "replace")
+    return data[:9] + dice.choice(_ATTACKS) + data[9:]
+
+
+def main() -> None:
+    kind, count, *flags = sys.argv[1:]
+    dice = random.Random(5)
+    said = [hostile(dice) if kind == "hostile" else f"harmless {n} [x](y) `code`" for n in range(int(count))]
+    root = Path.cwd()
+    script: list[Scripted] = []
+    for at in range(0, len(said), 25):
+        some = said[at : at + 25]
+        name = "".join(each for each in some[0] if each not in "/\0")[:60] or "x"
+        (root / name).write_text("\n".join(some[1:9]), encoding="utf-8", errors="replace")
+        script.append(
+            Scripted(
+                "\n\n".join(some[9:17]), some[17], (Call("read", {"path": name}), Call(some[18], {some[19]: some[20]}))
+            )
+        )
+        script.append(Scripted("```python\n" + "\n".join(some[21:]) + "\n```\nend"))
+
+    async def opener(_setup: Setup, _talk: Talk) -> Model:
+        return ScriptedModel(script)
+
+    async def go() -> None:
+        app = AgentApp(Host(build_parser().parse_args(flags), opener))
+
+        async def talk() -> None:
+            while app.conductor.session is None:  # noqa: ASYNC110 - a look from outside
+                await asyncio.sleep(0.02)
+            for number in range(len(script) // 2):
+                await app.conductor.submit(said[number])
+                await asyncio.sleep(0.06)
+            app.conductor.say("all is said")
+
+        job = asyncio.create_task(talk())
+        try:
+            sys.exit(await run_app(app))
+        finally:
+            job.cancel()
+
+    asyncio.run(go())
+
+
+if __name__ == "__main__":
+    main()
