@@ -27,8 +27,8 @@ from pathlib import Path
 from bench.claims import report
 
 KEY = "§"  # in no answer of a model
-KEYS = 60
-TOKENS = 160
+KEYS = 45
+TOKENS = 260  # the model still writes when the last key is pressed
 
 
 class Terminal:

@@ -47,7 +47,7 @@ def main() -> None:
         script.append(Scripted("```python\n" + "\n".join(some[21:]) + "\n```\nend"))
 
     async def opener(_setup: Setup, _talk: Talk) -> Model:
-        return ScriptedModel(script)
+        return ScriptedModel(script, context_tokens=100_000_000)  # nothing is to be compacted
 
     async def go() -> None:
         app = AgentApp(Host(build_parser().parse_args(flags), opener))
