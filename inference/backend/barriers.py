@@ -27,10 +27,11 @@ class BarrierLimits:
     their speed, one that takes a whole core nine tenths. Noise of an idle machine is below 0.05.
     """
 
-    interval: float = 0.25  # seconds between two looks; the kernel counts in hundredths
+    interval: float = 0.25  # seconds of decoding that are judged at once; the kernel counts in hundredths
     crowded: float = 0.15
     calm: float = 0.05
-    patience: float = 1.0  # seconds of calm before threads spin again
+    patience: float = 0.5  # seconds of calm before threads spin again
+    pause: float = 0.1  # seconds between two decodes that are more than the work around a decode
 
 
 class Throttle(Protocol):
@@ -103,21 +104,30 @@ class Barriers:
         self._limits = limits or BarrierLimits()
         self._lock = threading.Lock()
         self._throttled = False
-        self._seen: tuple[float, Load] | None = None
+        self._begin: tuple[float, Load] | None = None  # of the time that is judged next
+        self._left: float | None = None
         self._calm_since: float | None = None
 
-    def look(self, n_threads: int, now: float) -> None:
-        """Before a decode by ``n_threads`` threads, at ``now`` in seconds: change over if the load says so."""
+    def enter(self, now: float) -> None:
+        """A decode begins, at ``now`` in seconds; what the machine did in a pause before it does not count."""
         with self._lock:
-            if self._seen is not None and now - self._seen[0] < self._limits.interval:
+            if self._left is None or now - self._left > self._limits.pause:
+                self._begin = self._measure(now)
+
+    def leave(self, n_threads: int, now: float) -> None:
+        """A decode by ``n_threads`` threads has ended: change over if the load says so."""
+        with self._lock:
+            self._left, begin = now, self._begin
+            if begin is None or now - begin[0] < self._limits.interval:
                 return
-            load, seen = self._load(), self._seen
-            if load is None:
-                return
-            self._seen = (now, load)
-            if seen is not None:
-                foreign = (load.everybody - seen[1].everybody - load.own + seen[1].own) / (now - seen[0])
-                self._decide(foreign + n_threads - self._n_cpus, now)
+            self._begin = end = self._measure(now)
+            if end is not None:
+                foreign = (end[1].everybody - begin[1].everybody) - (end[1].own - begin[1].own)
+                self._decide(foreign / (now - begin[0]) + n_threads - self._n_cpus, now)
+
+    def _measure(self, now: float) -> tuple[float, Load] | None:
+        load = self._load()
+        return None if load is None else (now, load)
 
     def _decide(self, crowding: float, now: float) -> None:
         if crowding > self._limits.calm:

@@ -161,8 +161,10 @@ class LlamaCppBackend:
             raise ValueError(f"at most {MAX_LOGIT_ROWS} rows of a batch can have logits")
         self._abort.clear()
         if self._barriers:
-            self._barriers.look(self._n_threads, time.perf_counter())
+            self._barriers.enter(time.perf_counter())
         result = lib.llama_decode(self.context, self._columns.fill(batch))
+        if self._barriers:
+            self._barriers.leave(self._n_threads, time.perf_counter())
         if result != 0:
             self._undo(batch, result)
 

@@ -38,10 +38,17 @@ class Machine:
     def run(self, seconds: float, foreign: float) -> None:
         """Decodes of 20 ms while other programs keep ``foreign`` processors busy."""
         for _ in range(round(seconds / 0.02)):
-            self._barriers.look(2, self._now)
-            self._now += 0.02
-            self._own += 0.02 * 1.8
-            self._everybody += 0.02 * (1.8 + foreign)
+            self.decode(0.02, foreign)
+
+    def decode(self, seconds: float, foreign: float) -> None:
+        self._barriers.enter(self._now)
+        self.wait(seconds, foreign, own=1.8)
+        self._barriers.leave(2, self._now)
+
+    def wait(self, seconds: float, foreign: float, own: float = 0.0) -> None:
+        self._now += seconds
+        self._own += seconds * own
+        self._everybody += seconds * (own + foreign)
 
 
 def test_on_an_idle_machine_threads_spin() -> None:
@@ -54,12 +61,27 @@ def test_beside_another_program_they_sleep_until_it_has_been_quiet_for_a_while()
     machine = Machine()
     machine.run(1, foreign=0.9)
     assert machine.throttle.changes == ["sleep"]
-    machine.run(0.5, foreign=0.0)
-    machine.run(0.5, foreign=0.9)
-    machine.run(0.5, foreign=0.0)
+    machine.run(0.3, foreign=0.0)
+    machine.run(0.3, foreign=0.9)
+    machine.run(0.3, foreign=0.0)
     assert machine.throttle.changes == ["sleep"]
     machine.run(2, foreign=0.0)
     assert machine.throttle.changes == ["sleep", "spin"]
+
+
+def test_what_others_did_between_two_answers_does_not_count() -> None:
+    machine = Machine()
+    for _ in range(5):
+        machine.wait(20, foreign=1.9)
+        machine.run(0.5, foreign=0.0)
+    assert machine.throttle.changes == []
+
+
+def test_one_long_decode_is_judged_by_itself() -> None:
+    machine = Machine()
+    machine.wait(20, foreign=0.0)
+    machine.decode(5, foreign=0.5)
+    assert machine.throttle.changes == ["sleep"]
 
 
 def test_a_load_between_calm_and_crowded_changes_nothing() -> None:
@@ -83,7 +105,8 @@ def test_where_the_system_stops_telling_nothing_changes() -> None:
     throttle = SpyThrottle()
     barriers = Barriers(throttle, 2, lambda: None)
     for step in range(20):
-        barriers.look(2, float(step))
+        barriers.enter(step)
+        barriers.leave(2, step + 0.5)
     assert throttle.changes == []
 
 
