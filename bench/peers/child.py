@@ -32,7 +32,7 @@ class Program(Protocol):
 
     def complete(self, completion: Completion) -> Reply: ...
 
-    def prepare(self, tokens: tuple[int, ...]) -> None: ...
+    def prepare(self, completion: Completion) -> None: ...
 
     def encode(self, text: str) -> list[int]: ...
 
@@ -62,8 +62,8 @@ class OurEngine:
     def complete(self, completion: Completion) -> Reply:
         return self._loop.run_until_complete(self._complete(completion))
 
-    def prepare(self, tokens: tuple[int, ...]) -> None:
-        self._loop.run_until_complete(self._complete(Completion(tokens, 0)))
+    def prepare(self, completion: Completion) -> None:
+        self._loop.run_until_complete(self._complete(completion))
 
     def encode(self, text: str) -> list[int]:
         tokenizer = self._engine.tokenizer
@@ -82,6 +82,8 @@ class OurEngine:
             max_tokens=completion.max_tokens,
             sampling=SamplingParams(temperature=0.0),
             stop_ids=frozenset(completion.stop),
+            checkpoints=completion.checkpoints,
+            background=completion.max_tokens == 0,
         )
         began = time.perf_counter()
         first = 0.0
@@ -150,7 +152,7 @@ class HighLevelLlama:
             wall_ms=1000 * (ended - began),
         )
 
-    def prepare(self, tokens: tuple[int, ...]) -> None:
+    def prepare(self, completion: Completion) -> None:
         """It has no such thing."""
 
     def encode(self, text: str) -> list[int]:
@@ -163,6 +165,11 @@ class HighLevelLlama:
         resident = self._llama.input_ids[: self._llama.n_tokens].tolist()
         same = next((i for i, (a, b) in enumerate(zip(prompt, resident, strict=False)) if a != b), len(resident))
         return min(same, len(prompt) - 1)
+
+
+def completion_of(question: dict[str, Any]) -> Completion:
+    prompt, stop, checkpoints = (tuple(question[name]) for name in ("prompt", "stop", "checkpoints"))
+    return Completion(prompt, question["max_tokens"], stop, checkpoints)
 
 
 def version() -> str:
@@ -185,10 +192,9 @@ def main() -> None:
             case "encode":
                 answer = program.encode(question["text"])
             case "prepare":
-                answer = program.prepare(tuple(question["tokens"]))
+                answer = program.prepare(completion_of(question))
             case _:
-                completion = Completion(tuple(question["prompt"]), question["max_tokens"], tuple(question["stop"]))
-                answer = asdict(program.complete(completion))
+                answer = asdict(program.complete(completion_of(question)))
         print(json.dumps({"answer": answer}), flush=True)
     program.close()
 

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -56,8 +55,8 @@ class Child:
         answer["ids"] = tuple(answer["ids"])
         return Reply(**answer)
 
-    def prepare(self, tokens: Sequence[int]) -> None:
-        self._ask({"do": "prepare", "tokens": list(tokens)})
+    def prepare(self, completion: Completion) -> None:
+        self._ask({"do": "prepare", **asdict(completion)})
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Token ids of text in which markers such as ``<|im_start|>`` count as control tokens."""

@@ -5,7 +5,6 @@ It starts no process and measures nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,12 +14,14 @@ from typing import Protocol
 class Completion:
     """A greedy continuation of ``prompt`` (token ids) by at most ``max_tokens``; it ends behind one of ``stop``.
 
-    With nothing in ``stop`` exactly ``max_tokens`` are generated: the model's own end-of-text tokens do not count.
+    ``checkpoints`` are places in the prompt that a later prompt may go back to (a server finds its own). With nothing
+    in ``stop`` exactly ``max_tokens`` are generated: the model's own end-of-text tokens do not count.
     """
 
     prompt: tuple[int, ...]
     max_tokens: int
     stop: tuple[int, ...] = ()
+    checkpoints: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ class System(Protocol):
         """Answer; blocks."""
         ...
 
-    def prepare(self, tokens: Sequence[int]) -> None:
-        """The user reads: a moment to get ready for a prompt that will begin so. Most systems do nothing."""
+    def prepare(self, completion: Completion) -> None:
+        """The user reads: time to get ready for a prompt that will begin like this one. Most systems do nothing."""
         ...
 
     def close(self) -> None:

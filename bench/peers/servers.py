@@ -121,7 +121,7 @@ class HttpServer:
             accepted=int(timings.get("draft_n_accepted", 0)),
         )
 
-    def prepare(self, tokens: Sequence[int]) -> None:
+    def prepare(self, completion: Completion) -> None:
         """The server prepares nothing while a user reads."""
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from bench.peers.completion import Completion, Reply, System
@@ -70,7 +71,7 @@ def answers(name: str, encode: Encode, questions: Sequence[str], max_tokens: int
     return Workload(name, {task: single(prompt, max_tokens, stop) for task, prompt in prompts.items()})
 
 
-def plain(encode: Encode, max_tokens: int = 128) -> Workload:
+def plain(encode: Encode, max_tokens: int = 64) -> Workload:
     """Decoding alone: so many tokens, whatever they are."""
     prompts = {f"plain {i}": chat(encode, question) for i, question in enumerate(NEW_CODE + PROSE, start=1)}
     return Workload("plain", {task: single(prompt, max_tokens) for task, prompt in prompts.items()})
@@ -88,12 +89,15 @@ def rewrite(encode: Encode) -> Workload:
 
 def prefill(encode: Encode, length: int) -> Workload:
     """Reading ``length`` tokens of source code that nobody has read before, up to the first token of an answer."""
-    text = "".join(path.read_text() for path in sorted((DATA / "rewrite").glob("*.py.txt")))
-    ids = encode(text)
-    ids *= length // len(ids) + 2
+    text = encode("".join(path.read_text() for path in sorted((DATA / "rewrite").glob("*.py.txt"))))
+    text *= length // len(text) + 1
+    first = count(1000)  # another first token each time, so that no prefix is shared
+
+    def read(system: System) -> list[Reply]:
+        return [system.complete(Completion((next(first), *text[: length - 1]), 1))]
+
     name = f"prefill {length}"
-    starts = range(0, 5 * 131, 131)  # another first token each time, so that no prefix is shared
-    return Workload(name, {f"{name} from {start}": single(ids[start : start + length], 1) for start in starts})
+    return Workload(name, {f"{name}, {number}": read for number in range(1, 6)})
 
 
 def constructed(encode: Encode, max_tokens: int = 256) -> Workload:
@@ -130,10 +134,11 @@ def dropped_thoughts(encode: Encode) -> Workload:
     question = (*end, *user, *encode("Now the other file, please."), *end, *model)
 
     def run(system: System) -> list[Reply]:
-        replies = [system.complete(Completion(turn, 40))]
-        answer = replies[0].ids
-        system.prepare((*kept, *answer))
-        return [*replies, system.complete(Completion((*kept, *answer, *question), 1))]
+        begun = (len(history),)
+        replies = [system.complete(Completion(turn, 40, checkpoints=begun))]
+        shown = (*kept, *replies[0].ids)
+        system.prepare(Completion(shown, 0, checkpoints=begun))
+        return [*replies, system.complete(Completion((*shown, *question), 1, checkpoints=(*begun, len(shown))))]
 
     return Workload("dropped thoughts", {"dropped thoughts": run})
 
