@@ -29,7 +29,7 @@ from tests.constructed_gemma4 import Shape, drafter, target
 MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", "~/.cache/gemma-agent/models")).expanduser()
 SMALL = Shape(window=512, layers=8, width=256, context_gain=0.1, real_vocabulary=True)
 TINY = Shape(window=512, context_gain=0.1)
-PLAIN = ("ours", "llama-server", "llama-server, defaults", "xllamacpp", "Llama")
+PLAIN = ("ours, plain", "llama-server", "llama-server, defaults", "xllamacpp", "Llama")
 WORKLOADS: dict[str, Callable[[Encode], Workload]] = {
     "plain": workloads.plain,
     "prefill-512": lambda encode: workloads.prefill(encode, 512),

@@ -23,6 +23,7 @@ from inference.drafters.load import load_drafter
 from inference.in_process import EngineOptions, InProcessEngine
 from inference.planner import AlwaysDraft, Planner
 from inference.request import Finished, Request, SamplingParams, Stats, TokensDecoded
+from inference.speculation import make_controller
 
 MARKER = re.compile(r"(<\|\w+\|>|<\|\w+>|<\w+\|>)")
 
@@ -40,7 +41,8 @@ class Program(Protocol):
 
 
 class OurEngine:
-    """``InProcessEngine``; the options may name a ``drafter`` that always drafts ``longest`` tokens."""
+    """``InProcessEngine``. Without options it drafts nothing; with ``longest`` the ``drafter`` always drafts so many
+    tokens; else the controller decides, with the ``drafter`` where one is named."""
 
     def __init__(self, common: Common, options: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -51,12 +53,15 @@ class OurEngine:
                 common.model, n_ctx=common.context, n_batch=common.batch, n_threads=common.threads
             )
 
-        def fixed_length(backend: Backend) -> Planner:
+        def planner(backend: Backend) -> Planner:
             assert isinstance(backend, LlamaCppBackend)
-            drafter = load_drafter(Path(options["drafter"]), common.model, backend, common.threads)
-            return AlwaysDraft(drafter, options["longest"])
+            path = options.get("drafter")
+            drafters = [load_drafter(Path(path), common.model, backend, common.threads)] if path else []
+            if longest := options.get("longest"):
+                return AlwaysDraft(drafters[0], longest)
+            return make_controller(backend, None, drafters)
 
-        self._engine = InProcessEngine(load, EngineOptions(planner=fixed_length if options else None))
+        self._engine = InProcessEngine(load, EngineOptions(planner=planner if options else None))
         self._loop.run_until_complete(self._engine.start())
 
     def complete(self, completion: Completion) -> Reply:

@@ -18,10 +18,9 @@ from bench.peers import foreign
 from bench.peers.completion import Reply, System
 from bench.peers.workloads import Workload
 
-DISTURBED = 0.08
-"""Processors: a task during which other programs took more than this does not count. On two cores, two threads that
-wait for each other at every operation lose half of their speed to a program that takes a tenth of one."""
-
+DISTURBED = 0.12
+"""Processors: a task during which other programs took more than this does not count. Below it no system measurably
+loses; at twice that two threads that wait for each other at every operation do."""
 ATTEMPTS = 4
 """A disturbed task is done again at once, so often in all. A drafter that remembers the first time gains by it; ours
 remember nothing of earlier requests."""

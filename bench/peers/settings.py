@@ -1,7 +1,4 @@
-"""Which systems are compared, and with which flags.
-
-The server's flags were tried one by one on every workload; ``best`` are those that won somewhere. It starts nothing.
-"""
+"""Which systems can be compared, and with which flags. It starts nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +43,9 @@ def catalogue(pair: Pair) -> dict[str, Setting]:
         "checkpoints": ("--ctx-checkpoints", "32", "--checkpoint-min-step", "512", "--cache-ram", "8192"),
     }
     settings = [
-        Setting("ours", "ours"),
+        Setting("ours", "ours", options={"controller": "copies"}),
+        Setting("ours with drafter", "ours", options={"drafter": str(pair.drafter)}),
+        Setting("ours, plain", "ours"),
         *(Setting(f"ours, draft {n}", "ours", options={"drafter": str(pair.drafter), "longest": n}) for n in drafted),
         Setting("Llama", "llama"),
         Setting("Llama, prompt lookup", "llama", options={"prompt_lookup": 10}),

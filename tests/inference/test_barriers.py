@@ -53,7 +53,7 @@ class Machine:
 
 def test_on_an_idle_machine_threads_spin() -> None:
     machine = Machine()
-    machine.run(10, foreign=0.04)
+    machine.run(10, foreign=0.1)
     assert machine.throttle.changes == []
 
 
@@ -86,10 +86,10 @@ def test_one_long_decode_is_judged_by_itself() -> None:
 
 def test_a_load_between_calm_and_crowded_changes_nothing() -> None:
     machine = Machine()
-    machine.run(5, foreign=0.1)
+    machine.run(5, foreign=0.25)
     assert machine.throttle.changes == []
     machine.run(1, foreign=0.9)
-    machine.run(5, foreign=0.1)
+    machine.run(5, foreign=0.25)
     assert machine.throttle.changes == ["sleep"]
 
 
