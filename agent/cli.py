@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_common_flags(parser)
     add = parser.add_subparsers(dest="command", metavar="COMMAND").add_parser
     _add_fix(add)
+    _add_review(add)
     _add_sessions(add)
     _add_models(add)
     for name, text in (("undo", "take back the last file changes made here"), ("redo", "take back the last undo")):
@@ -116,6 +117,15 @@ def _add_fix(add: AddCommand) -> None:
     _add_common_flags(fix)
 
 
+def _add_review(add: AddCommand) -> None:
+    from agent.review_flags import add_hooks_arguments, add_review_arguments
+
+    review = add("review", help="say what a change breaks, before it is committed", allow_abbrev=False)
+    add_review_arguments(review)
+    _add_common_flags(review)
+    add_hooks_arguments(add("hooks", help="let git review every commit, or no longer"))
+
+
 def _add_sessions(add: AddCommand) -> None:
     sessions = add("sessions", help="list, show, rename, export, import or remove kept sessions")
     actions = sessions.add_subparsers(dest="action", metavar="ACTION")
@@ -151,6 +161,14 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             return _run_fix
         case "demo":
             return _run_demo
+        case "review":
+            from agent.review_command import run_review
+
+            return run_review
+        case "hooks":
+            from agent.hooks_command import run_hooks
+
+            return run_hooks
         case "models":
             from agent.models.commands import run_models
 

@@ -104,6 +104,21 @@ class Git:
         except GitError:
             return None
 
+    def read(self, *arguments: str) -> bytes:
+        """What a reading command of git prints; only for modules of this package that ask more of git than this one."""
+        return self._read(*arguments)
+
+    def configured(self, key: str, kind: str = "") -> str | None:
+        """A setting as the user and the repository have it, not as we set it for our own calls; None when unset."""
+        flags = [f"--type={kind}"] if kind else []
+        try:
+            out = self.read("config", "--null", "--show-scope", *flags, "--get-all", key)
+        except GitError:
+            return None
+        fields = _split(out)
+        values = [value for scope, value in zip(fields[::2], fields[1::2], strict=False) if scope != "command"]
+        return values[-1] if values else None
+
     def _read(self, *arguments: str) -> bytes:
         return _run(self.root, [*self._without_filters(), *arguments])
 

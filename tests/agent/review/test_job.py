@@ -1,0 +1,177 @@
+"""A review from changed files to findings, with a scorer that prefers what it is told to prefer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agent.errors import UsageError
+from agent.review.accepted import Baseline, not_accepted, read_baseline, write_baseline
+from agent.review.cache import JudgementCache
+from agent.review.findings import Finding, Priority, fingerprints
+from agent.review.formats import Report, as_github, as_json, as_sarif, as_text
+from agent.review.job import OpenedScorer, Progress, ReviewJob, ReviewOptions
+from agent.review.judge import TokenScore
+from tools.git_changes import ChangedFile, Hunk
+
+OLD = "import os\n\n\ndef f(n):\n    if n >= 10:\n        return 1\n    return 0\n"
+BAD = OLD.replace(">=", ">")
+
+
+def changed(new: str, old: str = OLD, line: int = 5) -> ChangedFile:
+    return ChangedFile("a.py", "a.py", "modified", old, new, (Hunk(line, 1, line, 1),))
+
+
+class Prefers:
+    """Finds every token unlikely in lines that hold ``dislikes``."""
+
+    def __init__(self, dislikes: str) -> None:
+        self.dislikes = dislikes
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        self.asked.append((prefix, tuple(texts)))
+        return [
+            [TokenScore(line, -12.0 if self.dislikes in line else -1.0, -0.5) for line in text.splitlines(True)]
+            for text in texts
+        ]
+
+
+class Review:
+    def __init__(self, scorer: Prefers, path: Path | None = None) -> None:
+        self.scorer = scorer
+        self.path = path
+        self.opened = 0
+        self.progress: list[Progress] = []
+
+    def run(self, *files: ChangedFile, **options: float | bool | None) -> tuple[list[Finding], list[str], int]:
+        async def open_scorer() -> OpenedScorer:
+            self.opened += 1
+            return OpenedScorer(self.scorer, JudgementCache(self.path, "model"))
+
+        job = ReviewJob(ReviewOptions(**options), open_scorer, self.progress.append)  # type: ignore[arg-type]
+        return asyncio.run(job.run(files, Baseline()))
+
+
+def test_the_version_that_the_model_would_not_have_written_is_a_finding_on_its_line() -> None:
+    findings, notes, count = Review(Prefers("n > 10")).run(changed(BAD))
+    assert [(each.path, each.start, each.rule) for each in findings] == [("a.py", 5, "likelihood")]
+    assert findings[0].confidence > 0.9
+    assert "`if n >= 10:`" in findings[0].body
+    assert (notes, count) == ([], 1)
+
+
+def test_the_better_version_is_none() -> None:
+    assert Review(Prefers("n > 10")).run(changed(OLD, BAD))[0] == []
+
+
+def test_both_versions_stand_on_the_same_context_below_the_imports() -> None:
+    scorer = Prefers("-")
+    Review(scorer).run(changed(BAD))
+    ((prefix, texts),) = scorer.asked
+    assert prefix == "import os\n\n\ndef f(n):\n"
+    assert [text.splitlines()[0].strip() for text in texts] == ["if n >= 10:", "if n > 10:"]
+
+
+def test_without_anything_to_judge_no_model_is_opened() -> None:
+    review = Review(Prefers("-"))
+    deleted = ChangedFile("a.py", "a.py", "deleted", OLD, None, (Hunk(1, 7, 1, 0),))
+    assert review.run(changed(OLD.replace("    return 0", "    # zero\n    return 0")), deleted)[2] == 2
+    assert review.opened == 0
+
+
+def test_a_judgement_is_made_once_for_the_same_content(tmp_path: Path) -> None:
+    review = Review(Prefers("n > 10"), tmp_path / "review.db")
+    first = review.run(changed(BAD))
+    assert review.run(changed(BAD)) == first
+    assert len(review.scorer.asked) == 1
+    moved = changed(f"\n\n{BAD}", f"\n\n{OLD}", 7)
+    assert [each.start for each in review.run(moved)[0]] == [7]
+    assert len(review.scorer.asked) == 1
+
+
+def test_a_damaged_cache_costs_the_judging_only(tmp_path: Path) -> None:
+    path = tmp_path / "review.db"
+    path.write_bytes(b"no database" * 100)
+    assert len(Review(Prefers("n > 10"), path).run(changed(BAD))[0]) == 1
+
+
+def test_a_time_limit_leaves_a_note_and_the_certain_checks() -> None:
+    broken = changed(BAD + "breakpoint()\n")
+    file = ChangedFile("a.py", "a.py", "modified", OLD, broken.new, (*broken.hunks, Hunk(8, 0, 8, 1)))
+    findings, notes, _ = Review(Prefers("n > 10")).run(file, seconds=0.0)
+    assert [each.rule for each in findings] == ["debug"]
+    assert "time limit" in notes[0]
+
+
+def test_what_is_not_reviewed_is_said() -> None:
+    skipped = ChangedFile("b.bin", "b.bin", "modified", None, None, skipped="it is binary")
+    findings, notes, count = Review(Prefers("-")).run(skipped)
+    assert (findings, notes, count) == ([], ["b.bin not reviewed: it is binary."], 0)
+
+
+@pytest.mark.parametrize(
+    "comment", ["# agent: ignore", "# agent: ignore[likelihood]", "# Agent: Ignore[debug, likelihood]"]
+)
+def test_a_comment_accepts_a_finding(comment: str) -> None:
+    new = BAD.replace("n > 10:", f"n > 10:  {comment}")
+    assert Review(Prefers("n > 10")).run(changed(new))[0] == []
+    assert (
+        len(Review(Prefers("n > 10")).run(changed(BAD.replace("n > 10:", "n > 10:  # agent: ignore[secret]")))[0]) == 1
+    )
+
+
+def finding(line: int = 5, code: str = "x = 1", confidence: float = 0.9) -> Finding:
+    return Finding(
+        "a b.py", line, line, Priority.HIGH, "A title: 100 %, \x1b[31mred", "A body.", confidence, "likelihood", code
+    )
+
+
+def test_a_baseline_accepts_what_was_found_wherever_it_moves(tmp_path: Path) -> None:
+    path = tmp_path / "baseline.json"
+    assert read_baseline(path) == Baseline()
+    write_baseline(path, [finding(), finding()])
+    baseline = read_baseline(path)
+    assert not_accepted([finding(90, "x  =  1"), finding(91)], baseline) == []
+    assert len(not_accepted([finding(1), finding(2), finding(3)], baseline)) == 1, "a third one is new"
+    assert len(not_accepted([finding(code="y = 1")], baseline)) == 1
+    path.write_text("{}{")
+    with pytest.raises(UsageError, match="is not a baseline"):
+        read_baseline(path)
+
+
+def test_json_holds_the_fields_of_the_product(tmp_path: Path) -> None:
+    value = json.loads(as_json(Report(tmp_path, (finding(),), 1)))
+    (only,) = value["findings"]
+    assert set(only) >= {"title", "body", "confidence_score", "priority", "code_location"}
+    assert only["title"].startswith("[P1] ")
+    assert only["code_location"]["line_range"] == {"start": 5, "end": 5}
+    assert value["overall_correctness"] == "patch is incorrect"
+
+
+def test_sarif_has_rules_places_and_stable_fingerprints(tmp_path: Path) -> None:
+    log = json.loads(as_sarif(Report(tmp_path, (finding(), finding(9)), 1, ("A note.",)), "1.0"))
+    (run,) = log["runs"]
+    assert log["version"] == "2.1.0"
+    assert [each["ruleId"] for each in run["results"]] == ["likelihood", "likelihood"]
+    assert run["tool"]["driver"]["rules"][run["results"][0]["ruleIndex"]]["id"] == "likelihood"
+    marks = [each["partialFingerprints"]["agentReview/v1"] for each in run["results"]]
+    assert marks == fingerprints([finding(), finding(9)])
+    assert run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "a%20b.py"
+
+
+def test_github_annotations_cannot_be_forged(tmp_path: Path) -> None:
+    text = as_github(Report(tmp_path, (finding(),), 1, ("a\n::error::forged",)))
+    lines = text.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("::error file=a b.py,line=5,endLine=5,title=[P1] A title%3A 100 %25%2C red::")
+    assert "\x1b" not in text
+
+
+def test_nothing_reviewed_is_said_aloud(tmp_path: Path) -> None:
+    assert "Nothing was reviewed: 0 files" in as_text(Report(tmp_path, (), 0))
+    assert "0 files" in json.loads(as_json(Report(tmp_path, (), 0)))["overall_explanation"]
