@@ -29,7 +29,9 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()  # here, where a reader that is gone is no surprise
         return code
     except (AgentError, EngineError) as error:
-        print(f"agent: {error}", file=sys.stderr)
+        from agent.clean import clean
+
+        print(clean(f"agent: {error}"), file=sys.stderr)
         return EXIT_CANNOT_RUN
     except KeyboardInterrupt:
         print("agent: interrupted", file=sys.stderr)

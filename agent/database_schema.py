@@ -21,7 +21,8 @@ class Schema:
 
     ``migrations`` fill the new tables from those of an older version, which is attached as ``old``. ``mend`` puts
     right what is missing between the tables after rows were lost. Both may call the ``functions``, of one argument.
-    Tables have row ids: a damaged one is read by them.
+    Tables have row ids: a damaged one is read by them; ``belongs`` says of a row that was found without its table
+    whether it is one of ``table``.
     """
 
     noun: str
@@ -29,6 +30,7 @@ class Schema:
     script: str
     migrations: Mapping[int, str] = field(default_factory=dict[int, str])
     mend: str = ""
+    belongs: Callable[[str, Mapping[str, object]], bool] | None = None
     functions: Mapping[str, Callable[[bytes], str]] = field(default_factory=dict[str, Callable[[bytes], str]])
 
 
@@ -42,6 +44,8 @@ def connect(path: Path | None, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Co
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        # What is deleted is gone: from the disk, and for the reading of damaged files.
+        connection.execute("PRAGMA secure_delete=ON")
     except BaseException:
         connection.close()
         raise

@@ -6,7 +6,7 @@ It writes no file; ``agent.restore`` does.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Cursor, Row
 
@@ -19,6 +19,18 @@ from tools.errors import ToolError
 # changes.kind: file, or command (then path is its text, and what it did is not known).
 # changes.state: open (intent recorded, outcome unknown), done, undone, void (never happened).
 # undos.state: open (being undone), done (undone), reopened (being redone).
+_CHANGE_STATES = ("open", "done", "undone", "void")
+_UNDO_STATES = ("open", "done", "reopened")
+
+
+def _belongs(table: str, row: Mapping[str, object]) -> bool:
+    if table == "images":
+        data = row["data"]
+        return isinstance(data, bytes) and isinstance(row["hash"], str) and len(row["hash"]) == 64
+    states = _CHANGE_STATES if table == "changes" else _UNDO_STATES
+    return row["state"] in states and isinstance(row["at"], float) and isinstance(row["session"], str)
+
+
 SCHEMA = Schema(
     "change journal",
     2,
@@ -46,6 +58,7 @@ SCHEMA = Schema(
             iif(after IS NULL, NULL, mode), '', state, at FROM old.changes;
         """,
     },
+    belongs=_belongs,
 )
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.carving import PAGE_BYTES, carve
 from agent.database_schema import Schema, connect, create, table_names
 
 _LAST_ROW = 2**40  # above any row id that we give
 _MAX_ATTEMPTS = 20_000  # of reading a stretch of rows around damaged places: some seconds at most
-_PAGE_BYTES = 4096  # SQLite's default
 
 
 def rebuild(path: Path, schema: Schema, older: int | None) -> str:
@@ -70,9 +70,10 @@ def _rescue(connection: sqlite3.Connection, work: Path, schema: Schema) -> int:
     names = table_names(schema)
     if not _readable(work, names):
         _borrow_first_page(work, schema)
-    count = 0
-    for table in names:
-        count += _copy_table(connection, work, table)
+    with suppress(sqlite3.Error), closing(connect(work)) as damaged:
+        damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # carving reads the file alone
+    count = sum(_copy_table(connection, work, table) for table in names)
+    count += _copy_stray_rows(connection, work, schema)
     connection.executescript(f"BEGIN IMMEDIATE; {schema.mend} COMMIT;")
     return count
 
@@ -94,15 +95,15 @@ def _borrow_first_page(work: Path, schema: Schema) -> None:
     try:
         with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
             create(connection, schema)
-        page = bytearray(fresh.read_bytes()[:_PAGE_BYTES])
+        page = bytearray(fresh.read_bytes()[:PAGE_BYTES])
     finally:
         _remove(fresh)
-    pages = -(-work.stat().st_size // _PAGE_BYTES)
+    pages = -(-work.stat().st_size // PAGE_BYTES)
     page[28:32] = pages.to_bytes(4, "big")  # size of the file
     page[32:40] = bytes(8)  # no free pages that we would know of
     with work.open("r+b") as file:
         file.write(page)
-        file.truncate(pages * _PAGE_BYTES)
+        file.truncate(pages * PAGE_BYTES)
 
 
 def _copy_table(connection: sqlite3.Connection, work: Path, table: str) -> int:
@@ -118,6 +119,38 @@ def _copy_table(connection: sqlite3.Connection, work: Path, table: str) -> int:
             count += connection.execute(insert, row).rowcount
     connection.execute("COMMIT")
     return count
+
+
+def _copy_stray_rows(connection: sqlite3.Connection, work: Path, schema: Schema) -> int:
+    """Copy the rows of pages that no tree leads to any more. Deleted rows are not among them: they are overwritten."""
+    tables = {table: connection.execute(f"PRAGMA table_info({table})").fetchall() for table in table_names(schema)}
+    count = 0
+    connection.execute("BEGIN IMMEDIATE")
+    for row in carve(work):
+        for table, columns in tables.items():
+            if len(row.values) != len(columns):
+                continue
+            # The row id stands for an INTEGER PRIMARY KEY, whose own place in the row is empty.
+            pairs = zip(columns, row.values, strict=True)
+            values = {column["name"]: row.rowid if _is_row_id(column) else value for column, value in pairs}
+            if schema.belongs is not None and schema.belongs(table, values):
+                count += _insert(connection, table, {"rowid": row.rowid, **values})
+                break
+    connection.execute("COMMIT")
+    return count
+
+
+def _insert(connection: sqlite3.Connection, table: str, values: Mapping[str, object]) -> int:
+    names, marks = ", ".join(f'"{name}"' for name in values), ", ".join("?" * len(values))
+    try:
+        statement = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
+        return connection.execute(statement, tuple(values.values())).rowcount
+    except sqlite3.Error:  # a value that no such column can have
+        return 0
+
+
+def _is_row_id(column: sqlite3.Row) -> bool:
+    return column["pk"] == 1 and column["type"] == "INTEGER"
 
 
 def _rows(opened: Callable[[], sqlite3.Connection], query: str) -> Iterator[tuple[object, ...]]:

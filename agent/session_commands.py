@@ -76,9 +76,8 @@ def _list(args: argparse.Namespace, setup: Setup, store: SessionStore) -> int:
             print(json.dumps(asdict(record)))
         return 0
     if not records:
-        print(
-            "There are no sessions yet." if everywhere else f"There are no sessions in {setup.root}.", file=sys.stderr
-        )
+        where = "yet" if everywhere else f"in {setup.root}"
+        print(clean(f"There are no sessions {where}."), file=sys.stderr)
     for record in records:
         print(clean(_line(record, everywhere=everywhere)))
     return 0

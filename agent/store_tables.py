@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from sqlite3 import Row
 
 from agent.database_schema import Schema, checksum
@@ -17,6 +17,32 @@ from agent.model import Dump
 
 # messages.generation and .position: the conversation that a message belongs to, and its mark before the message.
 # parts are those of the present generation; transcripts.messages are covered by them. ``crc`` covers the whole row.
+_Row = Mapping[str, object]
+
+
+def _is_session(row: _Row) -> bool:
+    times = (row["created"], row["updated"])
+    return isinstance(row["id"], str) and isinstance(row["title"], str) and all(isinstance(at, float) for at in times)
+
+
+def _is_message(row: _Row) -> bool:
+    return checksum(*(row[key] for key in ("session", "number", "generation", "position", "body"))) == row["crc"]
+
+
+def _is_transcript(row: _Row) -> bool:
+    return checksum(row["session"], row["header"]) == row["crc"]
+
+
+def _is_part(row: _Row) -> bool:
+    return checksum(row["session"], row["number"], row["body"]) == row["crc"]
+
+
+_BELONGS: Mapping[str, Callable[[_Row], bool]] = {
+    "sessions": _is_session,
+    "messages": _is_message,
+    "transcripts": _is_transcript,
+    "parts": _is_part,
+}
 SCHEMA = Schema(
     "session store",
     2,
@@ -58,6 +84,7 @@ SCHEMA = Schema(
     DELETE FROM parts WHERE session NOT IN (SELECT id FROM sessions);
     DELETE FROM transcripts WHERE session NOT IN (SELECT id FROM sessions);
     """,
+    belongs=lambda table, row: _BELONGS[table](row),
     functions={"unpacked": lambda dump: zlib.decompress(dump).decode("utf-8", "replace")},
 )
 
@@ -71,7 +98,7 @@ def message_row(session: str, number: int, mark: tuple[int, int], message: Messa
 
 def read_message(row: Row) -> Message | None:
     """The message of a row; None when the row is damaged."""
-    if checksum(*(row[key] for key in ("session", "number", "generation", "position", "body"))) != row["crc"]:
+    if not _is_message(_values(row)):
         return None
     try:
         return from_json(row["body"])
@@ -81,9 +108,11 @@ def read_message(row: Row) -> Message | None:
 
 def read_dump(transcript: Row, parts: Sequence[Row]) -> Dump | None:
     """The conversation of a session; None when any of it is missing or damaged. ``parts`` come in their order."""
-    if checksum(transcript["session"], transcript["header"]) != transcript["crc"]:
-        return None
     whole = [row["number"] for row in parts] == list(range(transcript["parts"]))
-    if not whole or any(checksum(row["session"], row["number"], row["body"]) != row["crc"] for row in parts):
+    if not whole or not _is_transcript(_values(transcript)) or not all(_is_part(_values(row)) for row in parts):
         return None
     return Dump(transcript["header"], tuple(row["body"] for row in parts))
+
+
+def _values(row: Row) -> _Row:
+    return {key: row[key] for key in row.keys()}  # noqa: SIM118 - a Row iterates over its values

@@ -38,6 +38,7 @@ def run_models(args: argparse.Namespace) -> int:
 
     Raises AgentError, which the command line shows.
     """
+    from agent.clean import clean
     from agent.models.display import ProgressLine
     from agent.models.fetch import ModelOptions
 
@@ -45,7 +46,7 @@ def run_models(args: argparse.Namespace) -> int:
 
     def say(sentence: str) -> None:
         line.end()
-        print(sentence, file=sys.stderr, flush=True)
+        print(clean(sentence), file=sys.stderr, flush=True)
 
     options = ModelOptions(offline=getattr(args, "offline", False), say=say, progress=line)
     try:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import random
 import sqlite3
 import subprocess
 import sys
+import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from agent.database_users import DatabaseUsers
 from agent.errors import StoreError, UsageError
 from agent.messages import AssistantMessage, Message, StopReason, ToolCall, ToolResultMessage, Usage, UserMessage
 from agent.model import Dump
+from agent.retention import Retention
+from agent.session_import import read_export
 from agent.store import SessionStore, new_session_id
 from agent.transcript import Snapshot
+from tests.fakes.damage import survive
 
 ROOT = Path(__file__).parents[2]
 REPOSITORY = Path("/srv/repository")
@@ -134,6 +139,8 @@ def test_the_export_is_json_lines(tmp_path: Path) -> None:
 
 _HOLDER = """
 import sys
+import zlib
+from contextlib import closing
 from pathlib import Path
 from agent.store import SessionStore
 store = SessionStore(Path(sys.argv[1]))
@@ -199,44 +206,129 @@ def test_a_damaged_transcript_loses_the_exact_resume_and_no_message(tmp_path: Pa
     assert stored.lost == 1
 
 
-def _damage(content: bytes, draw: random.Random) -> bytes:
-    where = draw.randrange(len(content))
-    match draw.choice(["cut", "zeros", "flip", "garbage"]):
-        case "cut":
-            return content[:where]
-        case "zeros":
-            return content[:where] + b"\0" * min(4096, len(content) - where) + content[where + 4096 :]
-        case "flip":
-            return content[:where] + bytes([content[where] ^ 1 << draw.randrange(8)]) + content[where + 1 :]
-        case _:
-            return content[:where] + draw.randbytes(200) + content[where + 200 :]
+def test_a_damaged_store_opens_and_keeps_every_message_that_the_damage_left_alone(tmp_path: Path) -> None:
+    for survived in survive(tmp_path, 24, sessions=2, messages=30):
+        assert survived.sentence is None, survived
+        assert survived.wrong == 0, survived
+        assert survived.found >= survived.untouched, survived
 
 
-def _opens(folder: Path, session_id: str) -> str | None:
-    """None when the store opens and the session loads; else what the user is told."""
-    try:
-        store = SessionStore(folder)
-        try:
-            store.sessions()
-            store.load(session_id)
-        finally:
-            store.close()
-    except (StoreError, UsageError) as error:
-        return str(error)
-    return None
+@pytest.mark.slow
+def test_no_damage_is_more_than_its_own_place(tmp_path: Path) -> None:
+    for survived in survive(tmp_path, 96):
+        assert survived.sentence is None, survived
+        assert survived.wrong == 0, survived
+        assert survived.found >= survived.untouched, survived
 
 
-def test_a_store_damaged_anyhow_opens_or_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_store_that_another_window_has_open_is_a_sentence(tmp_path: Path) -> None:
+    database = tmp_path / "sessions.db"
+    database.write_bytes(b"garbage" * 1000)
+    other_window = DatabaseUsers(database)
+    other_window.enter()
+    with pytest.raises(StoreError, match="another window has it open"):
+        SessionStore(tmp_path)
+    assert database.read_bytes() == b"garbage" * 1000
+    other_window.leave()
+    assert "was damaged" in SessionStore(tmp_path).notices[0]
+
+
+def test_a_store_of_the_first_version_is_brought_over_and_kept(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as old:
+        old.executescript(_FIRST_VERSION)
+        dump = json.dumps({"model": "m", "format": "f", "tools": [], "segments": [["user", "user", [1, 2]]]})
+        old.execute("INSERT INTO sessions VALUES ('s1', 'Title', '/srv', 'm', NULL, 1.0, 2.0)")
+        body = json.dumps({"kind": "user", "id": "u1", "text": "hello"})
+        old.execute("INSERT INTO messages VALUES ('s1', 0, 'user', 0, 0, ?)", (body,))
+        old.execute("INSERT INTO transcripts VALUES ('s1', 0, 1, ?)", (zlib.compress(dump.encode()),))
     store = SessionStore(tmp_path)
-    session_id = keep(store, MESSAGES * 5)
+    stored = store.load("s1")
+    assert stored.messages == (UserMessage("u1", "hello"),)
+    assert stored.snapshot is not None
+    assert stored.snapshot.dump == Dump('{"model":"m","format":"f","tools":[]}', ('["user","user",[1,2]]',))
+    assert "kept as" in store.notices[0]
+    assert (tmp_path / "sessions.db.format-1").exists()
+
+
+def test_what_is_exported_is_imported_again_and_anything_else_is_refused(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    session_id = keep(store, MESSAGES)
+    exported = tmp_path / "session.jsonl"
+    exported.write_text("\n".join([*store.export(session_id), "no message", '{"kind": "user"}']))
+    found = read_export(str(exported))
+    assert (found.title, found.lost) == ("Fix it, please.", 2)
+    again = store.load(store.take_in(found.messages, found.title, tmp_path))
+    assert list(again.messages) == MESSAGES
+    assert again.snapshot is None
+    for text in ("", "[]", "x", '{"kind": "user", "id": "1", "text": "x"}', '{"kind": "session"}'):
+        exported.write_text(text)
+        with pytest.raises(UsageError, match=r"session\.jsonl"):
+            read_export(str(exported))
+
+
+def test_old_sessions_and_those_beyond_the_room_are_removed_and_open_ones_stay(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    old, large, latest = (keep(store, MESSAGES * times, f"s{times}") for times in (1, 300, 2))
+    with closing(sqlite3.connect(tmp_path / "sessions.db", isolation_level=None)) as direct:
+        direct.execute("UPDATE sessions SET updated = 1 WHERE id = ?", (old,))
+    before = (tmp_path / "sessions.db").stat().st_size + (tmp_path / "sessions.db-wal").stat().st_size
+    other = SessionStore(tmp_path)
+    assert other.prune(Retention(days=30)) == 0  # the first store holds them
     store.close()
-    whole = (tmp_path / "sessions.db").read_bytes()
-    told: list[str | None] = []
-    for seed in range(80):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
-        (folder / "sessions.db").write_bytes(_damage(whole, random.Random(seed)))
-        told.append(_opens(folder, session_id))
-    sentences = [each for each in told if each is not None]
-    assert 0 < len(sentences) < len(told)
-    assert all(len(each) > 20 and "\n" not in each for each in sentences)
+    assert other.prune(Retention(days=30)) == 1
+    assert other.prune(Retention(bytes=100_000)) == 1
+    assert [each.id for each in other.sessions()] == [latest]
+    other.close()
+    assert (tmp_path / "sessions.db").stat().st_size < before / 4
+    assert large not in (path.name for path in (tmp_path / "locks").iterdir())
+
+
+_FULL = """
+import resource, sys
+from pathlib import Path
+from agent.errors import StoreError
+from agent.messages import UserMessage
+from agent.model import Dump
+from agent.store import SessionStore
+from agent.transcript import Snapshot
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = SessionStore(Path(sys.argv[1]))
+log = store.create("s", Path("/"), "m")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    for number in range(1000):
+        log.append([UserMessage(f"u{number}", "x" * 1000)], [number], Snapshot(Dump("h", ("p",)), 0, number))
+        print(number, flush=True)
+except StoreError as error:
+    print(error, file=sys.stderr)
+"""
+
+
+def test_a_full_disk_is_a_sentence_and_everything_said_to_be_kept_is(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "sessions.db" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    acknowledged = len(done.stdout.split())
+    assert acknowledged > 10
+    assert len(SessionStore(tmp_path).load("s").messages) >= acknowledged
+
+
+_FIRST_VERSION = """
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY, title TEXT NOT NULL, cwd TEXT NOT NULL, model TEXT NOT NULL, parent TEXT,
+    created REAL NOT NULL, updated REAL NOT NULL
+);
+CREATE TABLE messages (
+    session TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE, number INTEGER NOT NULL,
+    kind TEXT NOT NULL, generation INTEGER NOT NULL, position INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (session, number)
+);
+CREATE TABLE transcripts (
+    session TEXT PRIMARY KEY REFERENCES sessions(id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL, messages INTEGER NOT NULL, dump BLOB NOT NULL
+);
+PRAGMA user_version=1;
+"""
