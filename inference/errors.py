@@ -9,6 +9,7 @@ EngineError
 ├── ContextOverflow     the prompt is longer than the context
 ├── EngineClosed        the engine was closed while, or before, a request was running
 ├── DecodeFailed        llama.cpp reported a failure; the sequence was dropped
+│   └── KvFull          the KV memory has no room for the batch
 └── InvalidGrammar      the grammar of a request cannot be compiled, or allows no token of the vocabulary
 """
 
@@ -52,6 +53,10 @@ class EngineClosed(EngineError):
 
 class DecodeFailed(EngineError):
     """llama.cpp reported a failure while decoding; the cached sequence was dropped."""
+
+
+class KvFull(DecodeFailed):
+    """The KV memory has no room for a batch; it is as it was before."""
 
 
 class InvalidGrammar(EngineError):

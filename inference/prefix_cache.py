@@ -87,6 +87,8 @@ class PrefixCache:
         self._backend = backend
         self._disk = disk
         self._n_swa = backend.info.n_swa
+        self._unified = backend.info.unified
+        self._n_ctx = backend.info.n_ctx
         self._budget = checkpoint_bytes
         # Least recently used first.
         self._sequences = [sequence_type(i) for i in range(backend.info.n_sequences)]
@@ -141,6 +143,30 @@ class PrefixCache:
         self.save_all()
         if self._disk is not None:
             self._disk.store.close()
+
+    def fork(self, source: KVSequence, length: int) -> KVSequence | None:
+        """A held copy of the first ``length`` tokens of a held sequence, or fewer where the window has moved on.
+
+        None when every sequence is held.
+        """
+        target = next((s for s in self._sequences if s.id not in self._held), None)
+        if target is not None:
+            self._save_displaced(target)
+            self.drop(target)
+            self._copy(source, target, length)
+            self.trim(target, length)
+            self.hold(target)
+            self._touch(target)
+        return target
+
+    def make_room(self) -> bool:
+        """Empty the least recently used sequence that nobody holds; False when there is none."""
+        victim = next((s for s in self._sequences if len(s) and s.id not in self._held), None)
+        if victim is None:
+            return False
+        self._save_displaced(victim)
+        self.drop(victim)
+        return True
 
     def hold(self, sequence: KVSequence) -> None:
         """Keep the sequence from being cut or emptied for other prompts, until ``release``."""
@@ -238,6 +264,10 @@ class PrefixCache:
         self._touch(target)
         return Reuse(target, len(target), common - len(target), loaded=len(target))
 
+    def _resident(self) -> int:
+        """An upper bound of the cells in use: what sequences share is counted for each."""
+        return sum(len(sequence) for sequence in self._sequences)
+
     def _displaced(self, tokens: Sequence[int]) -> KVSequence:
         """The sequence that a file is loaded into: one that holds nothing else than it, or the least recently used."""
         free = [s for s in self._sequences if s.id not in self._held]
@@ -245,6 +275,10 @@ class PrefixCache:
 
     def _load_saved(self, target: KVSequence, saved: SavedSequence) -> bool:
         self.drop(target)
+        self.hold(target)
+        while self._unified and self._resident() + len(saved.tokens) > self._n_ctx and self.make_room():
+            pass
+        self.release(target)
         try:
             self._backend.load_sequence(target.id, saved.state)
         except DecodeFailed:
@@ -286,11 +320,22 @@ class PrefixCache:
         target.copy_from(source)
         self._checkpoints[target.id] = list(self._checkpoints[source.id])
         self._cut(target, matched)
+        # Rows that the window has left behind are room for new ones, but never while two sequences have them: a shared
+        # ring would soon be full. Saved and restored, the copy has rows of its own.
+        if self._unified and self._n_swa and not self._own_window(target):
+            self.drop(target)
         # llama.cpp moves the data at the start of the next decode: a window saved or restored before that would be
         # wrong. So one row is decoded at once, for the caller to cut; that it may not fit does no harm.
-        if self._n_swa:
+        if self._n_swa and not self._unified:
             with suppress(DecodeFailed):
                 self._backend.decode(Batch([target.tokens[-1]], [len(target)], [target.id], [False]))
+
+    def _own_window(self, sequence: KVSequence) -> bool:
+        try:
+            self._backend.load_window(sequence.id, self._backend.save_window(sequence.id))
+        except DecodeFailed:
+            return False
+        return True
 
     def _cut(self, sequence: KVSequence, length: int) -> bool:
         """Cut where the window allows it. ``length`` may be the sequence's own: the memory may hold more than that."""

@@ -54,6 +54,20 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """One continuation of a forked prompt: its own ``tokens`` (often none), then what is generated.
+
+    The other fields are as in Request.
+    """
+
+    tokens: tuple[int, ...] = ()
+    max_tokens: int = 1024
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop_ids: frozenset[int] = frozenset()
+    grammar: Grammar | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One generation: the whole prompt from position 0 as token ids; the engine finds out what it has already read.
 
@@ -63,6 +77,10 @@ class Request:
     ``references`` are texts, as token ids, that the output may copy from besides the prompt. ``regions`` tell the kinds
     of output apart; before the first opening it is prose. A ``background`` request runs only while nobody waits for
     another one, and is cancelled by the next that is not; what it read stays in the cache.
+
+    With ``branches`` the prompt is read once and each of them is generated behind it, several in one batch: the events
+    are BranchDecoded and BranchFinished, and ``max_tokens``, ``sampling``, ``stop_ids`` and ``grammar`` do not matter.
+    With ``score`` nothing is generated: Scored tells how likely each of these continuations is behind the prompt.
     """
 
     id: str
@@ -76,6 +94,8 @@ class Request:
     references: tuple[tuple[int, ...], ...] = ()
     regions: tuple[Region, ...] = ()
     background: bool = False
+    branches: tuple[Branch, ...] = ()
+    score: tuple[tuple[int, ...], ...] = ()
 
 
 class FinishReason(StrEnum):
@@ -136,6 +156,29 @@ class TokensDecoded:
 
 
 @dataclass(frozen=True, slots=True)
+class BranchDecoded:
+    """Generated token ids of the request's branch ``branch`` (an index), in order."""
+
+    branch: int
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchFinished:
+    """The last event of a branch."""
+
+    branch: int
+    reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Natural logarithms of probabilities (at temperature 1, of the whole vocabulary): one a token, by continuation."""
+
+    log_probs: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last event of a request."""
 
@@ -143,4 +186,4 @@ class Finished:
     stats: Stats
 
 
-EngineEvent = PrefillProgress | TokensDecoded | Finished
+EngineEvent = PrefillProgress | TokensDecoded | BranchDecoded | BranchFinished | Scored | Finished

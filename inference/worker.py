@@ -6,6 +6,7 @@ It runs in the thread that owns the backend and knows neither threads nor queues
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from inference.backend import Backend, Batch
 from inference.constraint import Constraint, GrammarVocabulary
 from inference.drafters import Generation
-from inference.errors import ContextOverflow, DecodeFailed
+from inference.errors import ContextOverflow, DecodeFailed, KvFull
+from inference.forks import Desk, Forks
 from inference.output import Output
 from inference.planner import NOTHING, Outcome, Planner, Planning
 from inference.prefix_cache import PrefixCache
@@ -25,8 +27,10 @@ from inference.request import (
     EngineEvent,
     Finished,
     FinishReason,
+    Grammar,
     PrefillProgress,
     Request,
+    Scored,
     Stats,
     TokensDecoded,
 )
@@ -85,6 +89,7 @@ class _Run:
     prefill_ended: float | None = None
     drafted: int = 0
     accepted: int = 0
+    branched: int = 0
 
     def stats(self, now: float, drafters: tuple[DrafterStats, ...]) -> Stats:
         prefill_ended = now if self.prefill_ended is None else self.prefill_ended
@@ -93,7 +98,7 @@ class _Run:
             prefilled_tokens=self.prefilled,
             replayed_tokens=min(self.replayed, self.prefilled),
             loaded_tokens=self.loaded,
-            decoded_tokens=len(self.tokens) - len(self.request.tokens),
+            decoded_tokens=len(self.tokens) - len(self.request.tokens) + self.branched,
             drafted_tokens=self.drafted,
             accepted_tokens=self.accepted,
             prefill_ms=1000 * (prefill_ended - self.started),
@@ -134,15 +139,16 @@ class Worker:
         """
         if not request.tokens:
             raise ValueError("a prompt needs at least one token")
-        if len(request.tokens) > self._info.n_ctx:
-            raise ContextOverflow(len(request.tokens), self._info.n_ctx)
+        longest = max((len(each) for each in (*(b.tokens for b in request.branches), *request.score)), default=0)
+        if len(request.tokens) + longest > self._info.n_ctx:
+            raise ContextOverflow(len(request.tokens) + longest, self._info.n_ctx)
         if request.background and self._cache.would_lose(request.tokens, request.static):
             yield Finished(FinishReason.CANCELLED, Stats())
             return
         run = self._begin(request, cancelled, pace)
         try:
             yield from self._prefill(run)
-            reason = yield from self._generate(run)
+            reason = yield from self._continue(run)
         except _CancelledError:
             reason = FinishReason.CANCELLED
         except DecodeFailed:
@@ -164,7 +170,7 @@ class Worker:
 
     def _begin(self, request: Request, cancelled: Callable[[], bool], pace: Callable[[], float]) -> _Run:
         started = self._options.clock()
-        constraint = Constraint(request.grammar, self._vocabulary) if request.grammar else None
+        constraint = self._constraint(request.grammar) if request.grammar else None
         reuse = self._cache.acquire(request.tokens)
         self._cache.hold(reuse.sequence)
         return _Run(
@@ -225,8 +231,25 @@ class Worker:
         if self._info.n_swa == 0:
             return frozenset()
         length = len(request.tokens)
-        own = (length - 1,) if request.max_tokens else ()
+        own = (length - 1,) if request.max_tokens or request.branches or request.score else ()
         return frozenset(mark for mark in (*request.checkpoints, *own) if 0 < mark <= length)
+
+    def _continue(self, run: _Run) -> Generator[EngineEvent, None, FinishReason]:
+        """What is wanted behind the prompt: an answer, several, or the likelihood of given ones."""
+        request = run.request
+        if not request.branches and not request.score:
+            return (yield from self._generate(run))
+        compute = functools.partial(self._compute, run)
+        desk = Desk(self._backend, self._cache, compute, self._constraint, self._options.repetition)
+        forks = Forks(desk, run.sequence, request)
+        if request.score:
+            yield Scored(forks.score(run.last_row))
+        else:
+            try:
+                yield from forks.grow(run.last_row)
+            finally:
+                run.branched = forks.decoded
+        return FinishReason.STOP
 
     def _generate(self, run: _Run) -> Generator[EngineEvent, None, FinishReason]:
         """Draw tokens until one ends the output, and return why it ended."""
@@ -286,10 +309,22 @@ class Worker:
 
     def _decode(self, run: _Run, tokens: Sequence[int], *, every_row: bool) -> None:
         """Append ``tokens`` to the sequence; the logits of each row, or of the last one only."""
-        if run.cancelled():
-            raise _CancelledError
         start, rows = len(run.sequence), len(tokens)
         logits = [True] * rows if every_row else [False] * (rows - 1) + [True]
-        self._backend.decode(Batch(tokens, range(start, start + rows), [run.sequence.id] * rows, logits))
+        self._compute(run, Batch(tokens, range(start, start + rows), [run.sequence.id] * rows, logits))
         run.sequence.append(tokens)
         run.last_row = rows - 1
+
+    def _compute(self, run: _Run, batch: Batch) -> None:
+        """Decode, at the expense of conversations that nobody works in where the memory is full."""
+        if run.cancelled():
+            raise _CancelledError
+        while True:
+            try:
+                return self._backend.decode(batch)
+            except KvFull:
+                if not self._cache.make_room():
+                    raise
+
+    def _constraint(self, grammar: Grammar) -> Constraint:
+        return Constraint(grammar, self._vocabulary)

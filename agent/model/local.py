@@ -24,7 +24,7 @@ from agent.model.response import Response
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
-from inference.request import EngineEvent, PrefillProgress, Request, SamplingParams, TokensDecoded
+from inference.request import EngineEvent, Finished, PrefillProgress, Request, SamplingParams, TokensDecoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ class LocalConversation:
                             yield model_event
                         if response.repeats or response.stop_found:
                             self._engine.cancel(request.id)
-                    else:
+                    elif isinstance(event, Finished):
                         response.stopped(event)
             for model_event in response.finish():
                 yield model_event

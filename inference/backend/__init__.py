@@ -23,6 +23,7 @@ class BackendInfo:
 
     ``n_swa`` is the sliding window (0: every layer sees everything). ``n_ctx`` is what one sequence may hold.
     ``n_logit_rows`` is how many rows of one batch may ask for logits.
+    With ``unified`` all sequences share ``n_ctx`` cells, and a copy takes none until it goes its own way.
     ``layout`` names all that a saved sequence depends on besides model and tokens: the engine's version, the types of K
     and V, and what else shapes its bytes.
     """
@@ -37,6 +38,7 @@ class BackendInfo:
     model_bytes: int
     n_logit_rows: int
     layout: str = ""
+    unified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,10 @@ class Backend(Protocol):
         ...
 
     def decode(self, batch: Batch) -> None:
-        """Append the rows to the KV memory and compute the asked logits; raises DecodeFailed, the memory unchanged."""
+        """Append the rows to the KV memory and compute the asked logits.
+
+        Raises DecodeFailed, the memory unchanged; KvFull where it has no room.
+        """
         ...
 
     def request_abort(self) -> None:

@@ -21,7 +21,7 @@ from inference.backend.llama_sampler import LlamaCppSampler
 from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from inference.backend.model_file import check_kv_memory, check_model_file
 from inference.backend.native import AbortFlag, BatchColumns, Bytes, pointer
-from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.errors import DecodeFailed, EngineClosed, KvFull, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
 from inference.request import SamplingParams
@@ -71,6 +71,7 @@ class LlamaCppBackend:
         n_ctx: int,
         n_batch: int = 512,
         n_sequences: int = 1,
+        unified: bool = False,
         n_threads: int | None = None,
         n_gpu_layers: int = -1,
         swa_full: bool = False,
@@ -80,6 +81,7 @@ class LlamaCppBackend:
     ) -> LlamaCppBackend:
         """Load the GGUF file ``path`` with room for ``n_ctx`` tokens in each of ``n_sequences`` sequences.
 
+        With ``unified`` that is their room together, and copies of a sequence share it.
         ``n_batch`` rows are computed at once. ``n_threads`` defaults to the physical cores. ``n_gpu_layers`` -1 means
         all layers, where the build can. ``kv_type`` is a key of ``KV_TYPES``. ``swa_full`` keeps all positions of
         sliding-window layers: then no cut needs a checkpoint, at several times the memory. ``progress`` gets the
@@ -87,10 +89,13 @@ class LlamaCppBackend:
         """
         header = check_model_file(path)
         if not n_gpu_layers or not lib.llama_supports_gpu_offload():  # a GPU refuses by itself
-            check_kv_memory(path, header, n_ctx * n_sequences, kv_type, swa_full=swa_full)
+            cells = n_ctx if unified else n_ctx * n_sequences
+            check_kv_memory(path, header, cells, kv_type, swa_full=swa_full)
         native_log().clear()
         model = load_native_model(path, n_gpu_layers, progress)
         params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)
+        if unified:
+            params.n_ctx, params.kv_unified = n_ctx, True
         params.swa_full = swa_full
         params.type_k = params.type_v = KV_TYPES[kv_type]
         # "auto" turns flash attention on wherever the device has it.
@@ -171,7 +176,7 @@ class LlamaCppBackend:
     def _undo(self, batch: Batch, result: int) -> None:
         """Cut what a failed decode may have left, and raise."""
         if result == _NO_SLOT:
-            raise DecodeFailed(f"The KV memory of {self._info.n_ctx:,} tokens is full; compact the conversation.")
+            raise KvFull(f"The KV memory of {self._info.n_ctx:,} tokens is full; compact the conversation.")
         if result == _INVALID_BATCH:
             raise DecodeFailed(f"llama.cpp refused the batch ({native_log().reason()}).")
         starts: dict[int, int] = {}
@@ -287,7 +292,6 @@ def _context_params(*, n_ctx: int, n_batch: int, n_sequences: int, n_threads: in
     params.n_batch = params.n_ubatch = n_batch
     params.n_seq_max = n_sequences
     params.n_outputs_max = params.n_outputs_max_per_seq = min(MAX_LOGIT_ROWS, n_batch)
-    # One buffer for each sequence: in a shared one seq_cp fails as soon as the window has moved on.
     params.kv_unified = n_sequences == 1
     params.n_threads = params.n_threads_batch = n_threads or physical_cores()
     return params
@@ -315,4 +319,5 @@ def _info(
         model_bytes=lib.llama_model_size(model),
         n_logit_rows=min(MAX_LOGIT_ROWS, lib.llama_n_batch(context)),
         layout=f"{layout}, {window}, streams {streams}",
+        unified=params.kv_unified,
     )

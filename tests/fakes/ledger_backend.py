@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.backend import BackendInfo, Batch
-from inference.errors import DecodeFailed
+from inference.errors import DecodeFailed, KvFull
 from inference.request import SamplingParams
 from tests.fakes.byte_tokenizer import ByteTokenizer
 
@@ -28,21 +28,29 @@ def _mix(state: int, value: int) -> int:
 
 @dataclass(slots=True)
 class _Memory:
-    """One sequence: ``digests[i]`` sums up full attention over positions < i; ``window`` maps position to value."""
+    """One sequence: ``digests[i]`` sums up full attention over positions < i; ``window`` maps position to value.
+
+    ``cells`` and ``window_cells`` name where the rows lie: with one memory for all, copies share them.
+    """
 
     tokens: list[int] = field(default_factory=list[int])
+    cells: list[int] = field(default_factory=list[int])
+    window_cells: dict[int, int] = field(default_factory=dict[int, int])
     digests: list[int] = field(default_factory=lambda: [1])
     window: dict[int, int] = field(default_factory=dict[int, int])
 
     def copy(self) -> _Memory:
-        return _Memory(list(self.tokens), list(self.digests), dict(self.window))
+        return _Memory(
+            list(self.tokens), list(self.cells), dict(self.window_cells), list(self.digests), dict(self.window)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerShape:
     """Sizes in tokens. The window ring has ``n_swa + n_ubatch + slack`` cells a sequence, as llama.cpp's.
 
-    With ``torn_aborts`` an aborted decode leaves half of its rows in the memory.
+    With ``unified`` all sequences share ``n_ctx`` cells and one ring (``n_ubatch`` is then ``n_batch``). With
+    ``torn_aborts`` an aborted decode leaves half of its rows in the memory.
     """
 
     n_ctx: int = 200
@@ -53,6 +61,7 @@ class LedgerShape:
     slack: int = 2
     n_vocab: int = 1000
     torn_aborts: bool = False
+    unified: bool = False
 
 
 class LedgerBackend:
@@ -69,11 +78,13 @@ class LedgerBackend:
         self._memories = [_Memory() for _ in range(self.shape.n_sequences)]
         self._copies: list[tuple[int, int]] = []
         self._states: list[int | None] = []
+        self._next_cell = 0
 
     @property
     def info(self) -> BackendInfo:
         s = self.shape
-        return BackendInfo("ledger", "ledger", s.n_ctx, s.n_batch, s.n_vocab, s.n_swa, s.n_sequences, 0, s.n_batch)
+        sizes = (s.n_ctx, s.n_batch, s.n_vocab, s.n_swa, s.n_sequences, 0, s.n_batch)
+        return BackendInfo("ledger", "ledger", *sizes, unified=s.unified)
 
     @property
     def tokenizer(self) -> ByteTokenizer:
@@ -125,10 +136,18 @@ class LedgerBackend:
                 raise DecodeFailed(f"Position {position} does not follow the {lengths[sequence]} tokens in the memory.")
             lengths[sequence] += 1
             if lengths[sequence] > self.shape.n_ctx:
-                raise DecodeFailed("The KV cache is full.")
+                raise KvFull("The KV cache is full.")
+        if (
+            self.shape.unified
+            and len({cell for m in self._memories for cell in m.cells}) + len(rows) > self.shape.n_ctx
+        ):
+            raise KvFull("The KV cache is full.")
 
     def _make_room(self, ubatch: Sequence[tuple[int, int, int, bool]]) -> None:
         """Overwrite the oldest cells that the next position does not see any more, as many as are needed."""
+        if self.shape.unified:
+            self._make_room_for_all(len(ubatch))
+            return
         for sequence, memory in enumerate(self._memories):
             capacity = self.shape.n_swa + self.shape.n_ubatch + self.shape.slack
             missing = len(memory.window) + sum(row[2] == sequence for row in ubatch) - capacity
@@ -137,12 +156,38 @@ class LedgerBackend:
             for position in masked[: max(0, missing)]:
                 del memory.window[position]
 
+    def _make_room_for_all(self, rows: int) -> None:
+        """In the shared ring only cells of a single sequence can be overwritten."""
+        if not self.shape.n_swa:
+            return
+        owners: dict[int, list[tuple[_Memory, int]]] = {}
+        for memory in self._memories:
+            for position, cell in memory.window_cells.items():
+                owners.setdefault(cell, []).append((memory, position))
+        capacity = self.shape.n_swa * self.shape.n_sequences + self.shape.n_ubatch + self.shape.slack
+        missing = len(owners) + rows - capacity
+        usable = [
+            (memory, position)
+            for (memory, position), *others in owners.values()
+            if not others and position < len(memory.tokens) - self.shape.n_swa + 1
+        ]
+        if missing > len(usable):
+            raise KvFull("The ring of the window is full.")
+        for memory, position in sorted(usable, key=lambda each: each[1])[: max(0, missing)]:
+            del memory.window[position], memory.window_cells[position]
+
+    def _new_cell(self) -> int:
+        self._next_cell += 1
+        return self._next_cell
+
     def _append(self, memory: _Memory, position: int, token: int) -> int:
         state = _mix(_mix(memory.digests[-1], position), token)
         if self.shape.n_swa:
             for seen in range(max(0, position - self.shape.n_swa + 1), position):
                 state = _mix(state, memory.window.get(seen, 0))
             memory.window[position] = _mix(state, 3)
+            memory.window_cells[position] = self._new_cell()
+        memory.cells.append(self._new_cell())
         memory.tokens.append(token)
         memory.digests.append(state)
         return state
@@ -154,16 +199,20 @@ class LedgerBackend:
         assert end == -1, "the engine only cuts tails"
         memory = self._memories[sequence]
         del memory.tokens[start:]
+        del memory.cells[start:]
         del memory.digests[start + 1 :]
         memory.window = {position: value for position, value in memory.window.items() if position < start}
+        memory.window_cells = {position: cell for position, cell in memory.window_cells.items() if position < start}
         return True
 
     def seq_cp(self, source: int, target: int, start: int, end: int) -> None:
         assert (start, end) == (0, -1), "sequences with separate memory are copied whole"
         self._memories[target] = self._memories[source].copy()
+        self.copies += 1
+        if self.shape.unified:
+            return
         self._memories[target].window = dict.fromkeys(self._memories[source].window, 0)
         self._copies.append((source, target))
-        self.copies += 1
 
     def seq_pos_min(self, sequence: int) -> int:
         memory = self._memories[sequence]
@@ -180,7 +229,13 @@ class LedgerBackend:
         return pickle.dumps({p: value for p, value in memory.window.items() if p >= visible_from})
 
     def load_window(self, sequence: int, data: bytes) -> None:
-        self._memories[sequence].window = pickle.loads(data)
+        window: dict[int, int] = pickle.loads(data)
+        memory = self._memories[sequence]
+        memory.window, memory.window_cells = {}, {}
+        if self.shape.unified:
+            self._make_room_for_all(len(window))
+        memory.window = window
+        memory.window_cells = {position: self._new_cell() for position in window}
 
     def save_sequence(self, sequence: int) -> npt.NDArray[np.uint8]:
         memory = self._memories[sequence]
@@ -189,7 +244,12 @@ class LedgerBackend:
 
     def load_sequence(self, sequence: int, data: npt.NDArray[np.uint8]) -> None:
         tokens, digests, window = pickle.loads(data.tobytes())
-        self._memories[sequence] = _Memory(tokens, digests, pickle.loads(window))
+        self._memories[sequence] = _Memory()
+        if self.shape.unified and len({c for m in self._memories for c in m.cells}) + len(tokens) > self.shape.n_ctx:
+            raise DecodeFailed("There is no room for the saved sequence.")
+        memory = self._memories[sequence] = _Memory(tokens, [self._new_cell() for _ in tokens], {}, digests)
+        self.load_window(sequence, window)
+        assert memory.window.keys() == memory.window_cells.keys()
 
     def logits(self, row: int) -> npt.NDArray[np.float32]:
         state = self._states[row]

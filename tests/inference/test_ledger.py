@@ -6,6 +6,7 @@ seeded into the cache, and the same property must catch each of them.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,17 @@ from inference.errors import ContextOverflow, DecodeFailed
 from inference.kv_file import SavedSequence
 from inference.planner import AlwaysDraft, Planner
 from inference.prefix_cache import Checkpoint, Disk, DiskPolicy, PrefixCache, Reuse
-from inference.request import Finished, FinishReason, Request, SamplingParams, TokensDecoded
+from inference.request import (
+    Branch,
+    BranchDecoded,
+    BranchFinished,
+    Finished,
+    FinishReason,
+    Request,
+    SamplingParams,
+    Scored,
+    TokensDecoded,
+)
 from inference.sequence import KVSequence
 from inference.step_costs import WIDTHS, StepCosts
 from inference.worker import Worker, WorkerOptions
@@ -82,7 +93,7 @@ class Step:
 
     ``cancel_at`` names the decode, counted in the request, at whose start (or, negative, in whose middle) the user
     cancels; 0 means never. ``checkpoints`` and ``static`` are eighths of the prompt. Odd seeds sample, even ones are
-    greedy.
+    greedy. ``branches`` (own tokens, max_tokens) fork the prompt; ``score`` asks how likely some continuations are.
     """
 
     base: int
@@ -94,6 +105,8 @@ class Step:
     seed: int
     static: int
     restart: bool
+    branches: tuple[tuple[int, int], ...]
+    score: bool
 
 
 @st.composite
@@ -110,9 +123,15 @@ def shapes(draw: st.DrawFn) -> LedgerShape:
     )
 
 
+@st.composite
+def unified(draw: st.DrawFn) -> LedgerShape:
+    shape = draw(shapes())
+    return replace(shape, unified=True, n_ubatch=shape.n_batch, n_sequences=draw(st.sampled_from([2, 3, 4])))
+
+
 SETUPS = st.builds(
     Setup,
-    shape=shapes(),
+    shape=st.one_of(shapes(), unified()),
     checkpoint_bytes=st.sampled_from([0, 200, 500, UNBOUNDED]),
     max_draft=st.sampled_from([0, 0, 1, 3, 6]),
     disk=st.booleans(),
@@ -132,6 +151,8 @@ STEPS = st.builds(
     seed=st.integers(0, 3),
     static=st.sampled_from([0, 0, 0, 2, 5]),
     restart=st.sampled_from([False, False, True]),
+    branches=st.sampled_from([(), (), (), ((0, 5),), ((0, 3), (0, 9)), ((2, 4), (0, 0), (7, 6), (0, 6), (1, 2))]),
+    score=st.sampled_from([False, False, False, True]),
 )
 CONVERSATIONS = st.tuples(SETUPS, st.lists(STEPS, min_size=2, max_size=7))
 
@@ -175,7 +196,7 @@ def serve(worker: Worker, request: Request, cancelled: Callable[[], bool] = lamb
 
 def fresh_answer(shape: LedgerShape, request: Request) -> Outcome:
     """What an engine says that has read nothing before and speculates on nothing."""
-    backend = LedgerBackend(replace(shape, n_sequences=1, n_batch=16, n_ubatch=16))
+    backend = LedgerBackend(replace(shape, n_sequences=1, n_batch=16, n_ubatch=16, unified=False))
     return serve(Worker(backend, PrefixCache(backend)), replace(request, checkpoints=()))
 
 
@@ -217,16 +238,15 @@ class Engine:
                 serve(self.worker, request)
             return ()
         expected = fresh_answer(self.setup.shape, request)
+        if step.score:
+            self.check_scores(request)
+        if step.branches:
+            self.check_branches(request, step)
         self.drafter.answer = (*request.tokens, *expected.ids)
         self.drafter.random.seed(step.seed)
         at_least = self.must_be_cached(request)
-        rows, first, copies = self.backend.rows_decoded, self.backend.decodes, self.backend.copies
-        self.backend.abort_decode = first - step.cancel_at if step.cancel_at < 0 else None
-
-        def cancelled() -> bool:
-            decodes = self.backend.decodes - first
-            return decodes >= -step.cancel_at if step.cancel_at < 0 else 0 < step.cancel_at <= decodes + 1
-
+        rows, copies = self.backend.rows_decoded, self.backend.copies
+        cancelled = self.cancelling(step)
         got = serve(self.worker, request, cancelled)
         self.compare(request, got, expected)
         stats = got.end.stats
@@ -238,6 +258,65 @@ class Engine:
             assert self.backend.rows_decoded - rows - decoded in forks, "the count of decoded tokens is wrong"
         self.note_checkpoints(request, stats.cached_tokens, stats.cached_tokens + stats.prefilled_tokens)
         return got.ids
+
+    def cancelling(self, step: Step) -> Callable[[], bool]:
+        """What the worker asks; and the abort of the decode in progress is arranged."""
+        first = self.backend.decodes
+        self.backend.abort_decode = first - step.cancel_at if step.cancel_at < 0 else None
+
+        def cancelled() -> bool:
+            decodes = self.backend.decodes - first
+            return decodes >= -step.cancel_at if step.cancel_at < 0 else 0 < step.cancel_at <= decodes + 1
+
+        return cancelled
+
+    def check_scores(self, request: Request) -> None:
+        """One-hot logits: the right token is e times as likely as any other."""
+        self.backend.abort_decode = None
+        room = self.setup.shape.n_ctx - len(request.tokens)
+        asked = tuple(each[:room] for each in ((5,), (1, 2, 0), (), (0,) * 4))
+        events = list(self.worker.serve(replace(request, score=asked), lambda: False))
+        [scored] = [event for event in events if isinstance(event, Scored)]
+        others = math.log(math.e + self.backend.shape.n_vocab - 1)
+        for continuation, log_probs in zip(asked, scored.log_probs, strict=True):
+            for at, token in enumerate(continuation):
+                before = replace(request, tokens=(*request.tokens, *continuation[:at]), max_tokens=1)
+                right = fresh_answer(self.setup.shape, replace(before, sampling=SamplingParams())).ids[0]
+                assert log_probs[at] == pytest.approx((token == right) - others, abs=1e-4)
+            assert len(log_probs) == len(continuation)
+
+    def check_branches(self, request: Request, step: Step) -> None:
+        """Every branch says what it would say alone, and the prompt is read once."""
+        sampling = [SamplingParams(request.sampling.temperature, seed=seed) for seed in range(len(step.branches))]
+        branches = tuple(
+            Branch(tuple(range(own)), max_tokens, sampling[number], STOP_IDS)
+            for number, (own, max_tokens) in enumerate(step.branches)
+        )
+        asked = replace(request, branches=branches)
+        if len(request.tokens) + max(len(branch.tokens) for branch in branches) > self.setup.shape.n_ctx:
+            with pytest.raises(ContextOverflow):
+                list(self.worker.serve(asked, lambda: False))
+            return
+        rows, copies = self.backend.rows_decoded, self.backend.copies
+        events = list(self.worker.serve(asked, self.cancelling(step)))
+        end = events[-1]
+        assert isinstance(end, Finished)
+        wanted = 0
+        for number, branch in enumerate(branches):
+            alone = replace(request, tokens=(*request.tokens, *branch.tokens), max_tokens=branch.max_tokens)
+            expected = fresh_answer(self.setup.shape, replace(alone, sampling=branch.sampling))
+            ids = [
+                i for event in events if isinstance(event, BranchDecoded) and event.branch == number for i in event.ids
+            ]
+            ends = [event.reason for event in events if isinstance(event, BranchFinished) and event.branch == number]
+            assert tuple(ids) == expected.ids[: len(ids)]
+            if end.reason is not FinishReason.CANCELLED:
+                assert (tuple(ids), ends) == (expected.ids, [expected.end.reason])
+            wanted += (len(branch.tokens) if branch.max_tokens else 0) + max(0, len(ids) - 1)
+        decoded = self.backend.rows_decoded - rows - end.stats.prefilled_tokens
+        roomy = self.setup.checkpoint_bytes == UNBOUNDED and not self.setup.shape.unified
+        if roomy and end.reason is not FinishReason.CANCELLED:
+            assert decoded - wanted in range(self.backend.copies - copies + 1), "something was read twice"
 
     def compare(self, request: Request, got: Outcome, expected: Outcome) -> None:
         if got.end.reason is FinishReason.CANCELLED:
@@ -448,6 +527,27 @@ class DiskForgotten(PrefixCache):
         return None
 
 
+class BranchesNotHeld(PrefixCache):
+    def fork(self, source: KVSequence, length: int) -> KVSequence | None:
+        sequence = super().fork(source, length)
+        if sequence is not None:
+            self.release(sequence)
+        return sequence
+
+
+class BranchesOneTokenShort(PrefixCache):
+    def fork(self, source: KVSequence, length: int) -> KVSequence | None:
+        sequence = super().fork(source, length)
+        if sequence is not None and len(sequence) == length:
+            self._backend.seq_rm(sequence.id, length - 1, -1)
+        return sequence
+
+
+class BranchesShareTheRing(PrefixCache):
+    def _own_window(self, sequence: KVSequence) -> bool:
+        return True
+
+
 def with_sequences(fault: type[KVSequence]) -> CacheMaker:
     def make(backend: LedgerBackend, checkpoint_bytes: int, *, disk: Disk | None = None) -> PrefixCache:
         return PrefixCache(backend, checkpoint_bytes, sequence_type=fault, disk=disk)
@@ -475,6 +575,9 @@ FAULTS: dict[str, CacheMaker] = {
     "saved with another conversation's state": SavedWithAnotherConversation,
     "a static prefix saved as one token longer": SavedAfterTheNextTokens,
     "what is on disk is read again": DiskForgotten,
+    "the sequence of a branch is not held": BranchesNotHeld,
+    "a branch lacks the prompt's last token": BranchesOneTokenShort,
+    "branches share the rows of the ring": BranchesShareTheRing,
     "one token too many reused": with_sequences(OneTokenTooMany),
     "no token left to decode": with_sequences(NoTokenLeftForLogits),
     "window rule off by one": with_sequences(WindowOffByOne),
