@@ -196,7 +196,7 @@ class Worker:
             position = len(run.sequence)
             if position in marks:
                 self._cache.save_checkpoint(run.sequence, requested=position in run.request.checkpoints)
-            if position == static:
+            if 0 < position == static:
                 self._cache.save_static(run.sequence)
             if position == len(run.tokens):
                 break

@@ -92,6 +92,11 @@ def test_the_next_engine_goes_on_with_a_conversation_and_rewinds_it(
     assert stats.loaded_tokens >= len(SYSTEM)
 
 
+def test_a_conversation_without_a_static_prefix_leaves_one_file(load: Callable[[], Backend], tmp_path: Path) -> None:
+    live(load, tmp_path, Request("a", QUESTION, 12))
+    assert [path.name.split("-")[0] for path in tmp_path.rglob("*.kv")] == ["session"]
+
+
 def test_a_conversation_that_another_one_displaces_comes_back_from_disk(
     load: Callable[[], Backend], tmp_path: Path
 ) -> None:
