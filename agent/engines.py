@@ -19,7 +19,7 @@ from inference.errors import ModelLoadError, NotEnoughMemory
 from inference.gguf_header import read_header
 from inference.in_process import EngineOptions, InProcessEngine, LoadProgress
 from inference.kv_store import StoreOptions
-from inference.memory import CONTEXT_STEP, MIB, DrafterFootprint, Footprint, available_bytes, fit_context
+from inference.memory import CONTEXT_STEP, MIB, DrafterFootprint, Footprint, available_bytes, fit_context, fit_sequences
 from inference.planner import Planner
 from inference.speculation import make_controller
 
@@ -87,13 +87,31 @@ class _Loading:
         settings = self._settings
         found = fit(settings, available_bytes())
         self._drafter = found.drafter
-        return LlamaCppBackend.load(settings.model, n_ctx=found.n_ctx, kv_type=settings.kv_type, progress=progress)
+        return LlamaCppBackend.load(
+            settings.model,
+            n_ctx=found.n_ctx,
+            n_sequences=_sequences(settings, found),
+            unified=True,
+            kv_type=settings.kv_type,
+            progress=progress,
+        )
 
     def planner(self, backend: Backend) -> Planner:
         settings = self._settings
         # Before anything is probed: making an assistant clears the memory.
         predictors = [load_drafter(self._drafter, settings.model, backend)] if self._drafter else []
         return make_controller(backend, settings.state / "speculation", predictors)
+
+
+def _sequences(settings: EngineSettings, found: Fit) -> int:
+    """How many conversations and branches may be in memory; a quarter of what is left may go into their windows.
+
+    Beside a drafter one: what several cost there has not been measured.
+    """
+    if found.drafter is not None:
+        return 1
+    footprint = Footprint(read_header(settings.model), settings.model.stat().st_size, settings.kv_type)
+    return fit_sequences(footprint, (available_bytes() - footprint.bytes_at(found.n_ctx)) // 4)
 
 
 def _context_tokens(settings: EngineSettings, model: Footprint, available: int) -> int:

@@ -33,6 +33,10 @@ BackendLoader = Callable[[LoadProgress], Backend]
 """Loads a model in the owner thread; raises ModelLoadError or NotEnoughMemory."""
 
 
+FORKING = 4
+"""From so many sequences on, branches of a request get sequences of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """``checkpoint_bytes`` bounds the saved sliding windows; ``planner`` is made in the owner thread. Without a
@@ -175,10 +179,12 @@ class InProcessEngine:
                 self._loaded.set_exception(error)
                 return
             disk = Disk(KvStore(self._options.store, backend.info)) if self._options.store else None
-            cache = PrefixCache(backend, self._options.checkpoint_bytes, disk=disk)
+            # Half of the sequences are for requests, the other half for their branches; of few, all are for requests.
+            slots = backend.info.n_sequences // 2 if backend.info.n_sequences >= FORKING else backend.info.n_sequences
+            cache = PrefixCache(backend, self._options.checkpoint_bytes, disk=disk, left_to_others=slots - 1)
             freed.callback(cache.close)
             worker = Worker(backend, cache, planner, self._options.worker)
-            scheduler = Scheduler(worker.serve, backend.info.n_sequences, self._options.worker.clock)
+            scheduler = Scheduler(worker.serve, slots, self._options.worker.clock)
             self._loaded.set_result(backend)
             while self._receive(scheduler, cache):
                 self._serve(worker, scheduler)

@@ -120,6 +120,17 @@ class DrafterFootprint:
         return self.model_bytes + kv + compute_bytes(self.header, n_ctx)
 
 
+def fit_sequences(footprint: Footprint, spare: int) -> int:
+    """How many sequences may share one KV memory (unified), at most 8, with ``spare`` bytes to spend on them.
+
+    Without a sliding window they cost nothing. With one, each needs a window of its own; at most 4 then, because every
+    sliding layer looks through all of them.
+    """
+    shape = kv_shape(footprint.header)
+    each = int(shape.window * shape.sliding_elements * _KV_TYPES[footprint.kv_type])
+    return 8 if each == 0 else max(1, min(4, 1 + spare // each))
+
+
 def fit_context(model: Footprint, available: int, wanted: int) -> int:
     """The largest context in tokens, a multiple of 256 and at most ``wanted``, that fits into ``available`` bytes.
 

@@ -74,7 +74,8 @@ class PrefixCache:
     """The sequences of one backend, with their checkpoints.
 
     ``checkpoint_bytes`` bounds all saved windows together. Without a ``disk`` nothing is kept there.
-    ``sequence_type`` is there for tests of faulty arithmetic.
+    ``left_to_others`` sequences are never taken by ``fork``: other requests may come meanwhile. ``sequence_type`` is
+    there for tests of faulty arithmetic.
     """
 
     def __init__(
@@ -83,7 +84,9 @@ class PrefixCache:
         checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES,
         sequence_type: type[KVSequence] = KVSequence,
         disk: Disk | None = None,
+        left_to_others: int = 0,
     ) -> None:
+        self._left_to_others = left_to_others
         self._backend = backend
         self._disk = disk
         self._n_swa = backend.info.n_swa
@@ -135,8 +138,11 @@ class PrefixCache:
     def save_all(self) -> None:
         """Keep on disk every conversation that is not there yet."""
         if self._disk is not None:
-            for sequence in self._sequences:
-                self._save(sequence, self._disk.policy.least_saved)
+            for number, sequence in enumerate(self._sequences):
+                later = self._sequences[number + 1 :]
+                # An earlier state, or an attempt, of what is saved anyway is not worth a file of its own.
+                if all(4 * each.common_prefix(sequence.tokens) < 3 * len(sequence) for each in later):
+                    self._save(sequence, self._disk.policy.least_saved)
 
     def close(self) -> None:
         """Save, and wait until it is written; before the backend is freed."""
@@ -147,9 +153,10 @@ class PrefixCache:
     def fork(self, source: KVSequence, length: int) -> KVSequence | None:
         """A held copy of the first ``length`` tokens of a held sequence, or fewer where the window has moved on.
 
-        None when every sequence is held.
+        None when no sequence may be taken.
         """
-        target = next((s for s in self._sequences if s.id not in self._held), None)
+        free = [s for s in self._sequences if s.id not in self._held]
+        target = free[0] if len(free) > self._left_to_others else None
         if target is not None:
             self._save_displaced(target)
             self.drop(target)
