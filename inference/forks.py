@@ -77,6 +77,9 @@ class Forks:
             )
             # Before anything else is decoded: the row is gone then.
             first = [(each, each.draw(row)) for each in self._waiting if not each.todo and each.reason is None]
+            if len(self._prompt) >= self._info.n_ctx:
+                for each, _ in first:
+                    each.reason = each.reason or FinishReason.LENGTH
             self._desk.cache.save_checkpoint(self._source, requested=False)
             yield from self._tell(first, list(self._waiting))
             self._waiting = deque(each for each in self._waiting if each.reason is None)
@@ -126,7 +129,6 @@ class Forks:
             if sequence is None:
                 break
             self._live.append((self._waiting.popleft(), sequence))
-            self._fill(sequence)
         if not self._live:
             self._live.append((self._waiting.popleft(), self._source))
 

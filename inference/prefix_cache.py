@@ -151,19 +151,20 @@ class PrefixCache:
             self._disk.store.close()
 
     def fork(self, source: KVSequence, length: int) -> KVSequence | None:
-        """A held copy of the first ``length`` tokens of a held sequence, or fewer where the window has moved on.
-
-        None when no sequence may be taken.
-        """
+        """A held copy of the first ``length`` tokens of a held sequence; None when no sequence or room may be taken."""
         free = [s for s in self._sequences if s.id not in self._held]
-        target = free[0] if len(free) > self._left_to_others else None
-        if target is not None:
-            self._save_displaced(target)
+        if len(free) <= self._left_to_others:
+            return None
+        target = free[0]
+        self._save_displaced(target)
+        self.drop(target)
+        self._copy(source, target, length)
+        self.trim(target, length)
+        if len(target) < length:
             self.drop(target)
-            self._copy(source, target, length)
-            self.trim(target, length)
-            self.hold(target)
-            self._touch(target)
+            return None
+        self.hold(target)
+        self._touch(target)
         return target
 
     def make_room(self) -> bool:
@@ -238,12 +239,16 @@ class PrefixCache:
         return next((c for c in reversed(self._checkpoints[sequence.id]) if c.position <= length), None)
 
     def _place(self, source: KVSequence, matched: int) -> KVSequence:
-        """The sequence to work in: ``source``, or a copy of it where that loses fewer tokens."""
+        """The sequence to work in: ``source``, or a copy of it where that loses fewer tokens.
+
+        What keeps half of a sequence goes back within a conversation, and stays in it: thoughts that are hidden now, a
+        rewind. What keeps less is another conversation.
+        """
         kept = self._keepable(source, matched)
         target = next(s for s in self._sequences if s.id not in self._held)
-        if source.id not in self._held and len(target) >= len(source) - kept:
-            # A rewind goes back within a conversation; what keeps less of it is another one.
-            if 2 * kept < len(source):
+        rewind = 2 * kept >= len(source)
+        if source.id not in self._held and (rewind or len(target) >= len(source) - kept):
+            if not rewind:
                 self._save_displaced(source)
             return source
         self._save_displaced(target)
