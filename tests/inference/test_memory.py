@@ -9,7 +9,7 @@ import pytest
 
 from inference.errors import NotEnoughMemory
 from inference.gguf_header import GgufHeader, read_header
-from inference.memory import MIB, DrafterFootprint, Footprint, available_bytes, fit_context, kv_bytes
+from inference.memory import MIB, DrafterFootprint, Footprint, available_bytes, fit_context, fit_sequences, kv_bytes
 from tests.fakes.tiny_gguf import Value, write_gguf
 
 GIB = 1 << 30
@@ -151,3 +151,12 @@ def test_a_first_version_group_without_limit_is_ignored(tmp_path: Path) -> None:
     group = tmp_path / "sys/fs/cgroup/memory"
     _files(group, memory__limit_in_bytes="9223372036854771712\n", memory__usage_in_bytes="2000\n")
     assert available_bytes(tmp_path) == 10_000 * 1024
+
+
+def test_sequences_cost_nothing_without_a_window_and_a_window_each_with_one(tmp_path: Path) -> None:
+    windowed = Footprint(gemma_header(tmp_path, GEMMA_4["12B"]), GIB)
+    one = 1024 * 8 * 40 * 2 * 256 * 2  # tokens, heads, sliding layers, K and V, of 256 halves each
+    assert [fit_sequences(windowed, spare) for spare in (-1, one - 1, one, 2 * one, 100 * one)] == [1, 1, 2, 3, 4]
+    plain = {"general.architecture": "qwen2", "qwen2.block_count": 2, "qwen2.attention.head_count": 2}
+    header = read_header(write_gguf(tmp_path / "qwen.gguf", {**plain, "qwen2.embedding_length": 64}))
+    assert fit_sequences(Footprint(header, GIB), 0) == 8
