@@ -25,7 +25,6 @@ from agent.review.cache import JudgementCache
 from agent.review.findings import Finding, Priority
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text, listed
 from agent.review.job import OpenedScorer, Progress, ReviewJob, ReviewOptions
-from agent.review.judge import Scorer
 from agent.review_flags import BASELINE, THRESHOLDS
 from agent.setup import Setup, read_setup
 from tools.git import GitError, find_root
@@ -108,8 +107,6 @@ async def _found(
                 raise ModelError("no model is on this machine; fetch one with: agent models pull.")
             status.update("loading the model")
             opened.model = await open_model(setup, Talk(say=lambda text: console.print(Text(clean(text)))))
-            if not isinstance(opened.model, Scorer):
-                raise ModelError("this model does not tell how likely a text is, so it cannot compare versions.")
             cache = JudgementCache(setup.state / "review.db", opened.model.info.name)
             return OpenedScorer(opened.model, cache)
 

@@ -107,6 +107,14 @@ class Dump:
     parts: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One token of a given text: its ``text``, and the natural logarithm of its probability."""
+
+    text: str
+    logprob: float
+
+
 class Conversation(Protocol):
     """The token transcript of one session: append-only, except for ``rewind`` and thoughts that the format drops.
 
@@ -183,6 +191,10 @@ class Model(Protocol):
 
     def restore(self, dumped: Dump) -> Conversation:
         """A conversation from ``Conversation.dump``; raises ValueError when it was made by another model."""
+        ...
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        """For each text its tokens, as they would follow ``prefix`` (plain text, no chat); the prefix is read once."""
         ...
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import cast
 
 from agent.errors import ModelError, TooBigForMemory
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model import Dump, ModelEvent, ModelInfo, PromptRead, ResponseOptions
+from agent.model import Dump, ModelEvent, ModelInfo, PromptRead, ResponseOptions, TokenScore
 from agent.model.background import WORDS, BackgroundReader, certain_ids
 from agent.model.formats.base import ChatFormat, Cue, Tail
 from agent.model.formats.choice import choose_format, guess_small
@@ -24,7 +24,7 @@ from agent.model.response import Response
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
-from inference.request import EngineEvent, Finished, PrefillProgress, Request, SamplingParams, TokensDecoded
+from inference.request import EngineEvent, Finished, PrefillProgress, Request, SamplingParams, Scored, TokensDecoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,22 @@ class LocalModel:
         if made_by != (self._name, self._chat_format.name):
             raise ValueError(f"The stored conversation was made by {made_by[0]}, not by {self._name}.")
         return self._conversation(Transcript(segments, keep_thoughts=self._chat_format.keeps_thoughts), tools)
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        """How likely each text is behind ``prefix``, token by token; raises EngineError."""
+        tokenizer = self._engine.tokenizer
+        start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+        tokens = (*start, *tokenizer.encode(prefix)) or tuple(tokenizer.encode("\n"))
+        wanted = tuple(tuple(tokenizer.encode(text)) for text in texts)
+        request = Request(f"score-{uuid.uuid4().hex}", tokens, 0, score=wanted)
+        found: tuple[tuple[float, ...], ...] = ()
+        async for event in self._engine.submit(request):
+            if isinstance(event, Scored):
+                found = event.log_probs
+        return [
+            [TokenScore(tokenizer.piece(i).decode("utf-8", "replace"), p) for i, p in zip(ids, scores, strict=True)]
+            for ids, scores in zip(wanted, found, strict=True)
+        ]
 
     async def close(self) -> None:
         """Free everything."""

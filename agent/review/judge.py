@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
+from agent.model import TokenScore
 from agent.review.passages import Passage
 
 # Natural logarithms of odds, fitted on the first half of bench.review's cases (bench/review.py --fit prints them).
@@ -22,16 +23,6 @@ _MIDPOINT = 3.0
 _SLOPE = 0.45
 
 
-@dataclass(frozen=True, slots=True)
-class TokenScore:
-    """One token of a given text: its ``text``, the logarithm of its probability, and of that of the likeliest one."""
-
-    text: str
-    logprob: float
-    best_logprob: float
-
-
-@runtime_checkable
 class Scorer(Protocol):
     """Something that tells how likely texts are; a Model on an engine is one."""
 
@@ -66,11 +57,15 @@ def _probability(odds: float) -> float:
 
 
 def _least_likely(passage: Passage, tokens: Sequence[TokenScore]) -> int:
-    """The changed line whose tokens the model would have written least."""
+    """The changed line that is least likely; a line that stood there before is not the one."""
     regrets: dict[int, float] = {}
     line = passage.start
     for token in tokens:
-        regrets[line] = regrets.get(line, 0.0) + token.best_logprob - token.logprob
+        regrets[line] = regrets.get(line, 0.0) - token.logprob
         line += token.text.count("\n")
-    changed = passage.changed or (passage.start,)
-    return max(changed, key=lambda number: regrets.get(number, 0.0))
+    known = {text.strip() for text in passage.old.splitlines()}
+    lines = passage.new.splitlines()
+    fresh = [
+        n for n in passage.changed if n - passage.start < len(lines) and lines[n - passage.start].strip() not in known
+    ]
+    return max(fresh or passage.changed or (passage.start,), key=lambda number: regrets.get(number, 0.0))

@@ -20,6 +20,7 @@ from agent.model import (
     ResponseOptions,
     TextAdded,
     ThoughtAdded,
+    TokenScore,
     ToolCallAdded,
     ToolCallParsed,
     ToolCallStarted,
@@ -192,6 +193,10 @@ class ScriptedModel:
         conversation = self.open("", tools)
         conversation.entries = [Entry(kind, text, _tokens(text)) for kind, text in map(json.loads, dumped.parts)]
         return conversation
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        """Every word is as likely as every other."""
+        return [[TokenScore(word, -1.0) for word in text.split()] for text in texts]
 
     async def close(self) -> None:
         self.closed = True

@@ -37,8 +37,8 @@ PROMPT = TEXT[:600]
 def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
     n_sequences, unified = request.param
     path = target(Shape(window=32))
-    sizes = {"n_ctx": 2048, "n_batch": 64, "n_threads": 1}
-    with closing(LlamaCppBackend.load(path, **sizes, n_sequences=n_sequences, unified=unified)) as backend:
+    loaded = LlamaCppBackend.load(path, n_ctx=2048, n_batch=64, n_threads=1, n_sequences=n_sequences, unified=unified)
+    with closing(loaded) as backend:
         yield Worker(backend, PrefixCache(backend))
 
 

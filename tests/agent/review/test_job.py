@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UsageError
+from agent.model import TokenScore
 from agent.review.accepted import Baseline, not_accepted, read_baseline, write_baseline
 from agent.review.cache import JudgementCache
 from agent.review.findings import Finding, Priority, fingerprints
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text
 from agent.review.job import OpenedScorer, Progress, ReviewJob, ReviewOptions
-from agent.review.judge import TokenScore
 from tools.git_changes import ChangedFile, Hunk
 
 OLD = "import os\n\n\ndef f(n):\n    if n >= 10:\n        return 1\n    return 0\n"
@@ -36,7 +36,7 @@ class Prefers:
     async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
         self.asked.append((prefix, tuple(texts)))
         return [
-            [TokenScore(line, -12.0 if self.dislikes in line else -1.0, -0.5) for line in text.splitlines(True)]
+            [TokenScore(line, -12.0 if self.dislikes in line else -1.0) for line in text.splitlines(True)]
             for text in texts
         ]
 
