@@ -79,7 +79,7 @@ def open_again(folder: Path, kept: dict[str, list[Message]]) -> tuple[str | None
                 continue
             except StoreError as error:
                 return str(error), found, wrong
-            good = {each.id: each for each in messages}
+            good = {_id(each): each for each in messages}
             found += sum(good.get(_id(each)) == each for each in loaded)
             wrong += sum(good.get(_id(each)) != each for each in loaded)
     finally:
