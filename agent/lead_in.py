@@ -33,7 +33,7 @@ def frame(attempt: Attempt, suspect: Suspect | None, sources: Sources) -> Frame:
     opening = f"```{'python' if suspect.path.endswith('.py') else ''}\n"
     if attempt.shape is not Shape.LINE:
         return Frame(f"{opening}{head_of(suspect, sources)}", ("\n```",))
-    lines = _source(suspect, sources).splitlines()
+    lines = source_of(suspect, sources).splitlines()
     at = body_lines(suspect, sources)[attempt.line]
     before = "".join(f"{line}\n" for line in lines[:at])
     return Frame(opening + before, ("\n",), "".join(f"\n{line}" for line in lines[at + 1 :]) + "\n```")
@@ -41,7 +41,7 @@ def frame(attempt: Attempt, suspect: Suspect | None, sources: Sources) -> Frame:
 
 def body_lines(suspect: Suspect, sources: Sources) -> list[int]:
     """Which lines of a definition, counted from its first as 0, are statements of its body: no blanks, no comments."""
-    lines = _source(suspect, sources).splitlines()
+    lines = source_of(suspect, sources).splitlines()
     return [
         at
         for at in range(head_lines(suspect, sources), len(lines))
@@ -51,7 +51,7 @@ def body_lines(suspect: Suspect, sources: Sources) -> list[int]:
 
 def head_of(suspect: Suspect, sources: Sources) -> str:
     """The lines of a definition above its first statement, docstring included; its first line in other languages."""
-    return "\n".join(_source(suspect, sources).splitlines()[: head_lines(suspect, sources)]) + "\n"
+    return "\n".join(source_of(suspect, sources).splitlines()[: head_lines(suspect, sources)]) + "\n"
 
 
 def head_lines(suspect: Suspect, sources: Sources) -> int:
@@ -59,11 +59,12 @@ def head_lines(suspect: Suspect, sources: Sources) -> int:
     assert suspect.symbol is not None
     count = suspect.symbol.line - suspect.symbol.start_line + 1
     if suspect.path.endswith(".py"):
-        count = _python_head(_source(suspect, sources)) or count
+        count = _python_head(source_of(suspect, sources)) or count
     return count
 
 
-def _source(suspect: Suspect, sources: Sources) -> str:
+def source_of(suspect: Suspect, sources: Sources) -> str:
+    """The present text of a definition; only for suspects that are one."""
     assert suspect.symbol is not None
     return sources.lines(suspect.path, suspect.symbol.start_line, suspect.symbol.end_line).text
 

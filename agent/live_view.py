@@ -118,7 +118,10 @@ class _Status:
                 self._doing = f"{_activity(event)}, about {self._pieces_a_second():.0f} tokens/s"
             case TurnFinished():
                 self._usage += event.message.usage
-                self._doing = f"{event.context_used:,} tokens of context, {event.message.usage.decode_tps:.0f} tokens/s"
+                usage = event.message.usage
+                self._doing = (
+                    f"{event.context_used:,} tokens of context, {usage.decode_tps:.0f} tokens/s{_drafts(usage)}"
+                )
             case ToolStarted():
                 self._doing = f"running {event.call.name}"
             case TestsStarted():
@@ -135,6 +138,12 @@ class _Status:
     def line(self) -> Text:
         seconds = time.monotonic() - self._began
         return Text(f"  {seconds:5.0f} s  {clean(self._doing)}", style="dim", no_wrap=True, overflow="ellipsis")
+
+
+def _drafts(usage: Usage) -> str:
+    """What the drafters contributed, for the end of a line."""
+    parts = [f"{each.drafter} {each.accepted:,} of {each.drafted:,}" for each in usage.drafters]
+    return f", drafts accepted: {', '.join(parts)}" if parts else ""
 
 
 def _activity(event: TextStreamed | ThoughtStreamed | ToolCallStreamed) -> str:

@@ -8,9 +8,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
-from agent.messages import AssistantMessage, Message, StopReason, ToolCall, ToolResultMessage, Usage, UserMessage
+from agent.messages import (
+    AssistantMessage,
+    Drafted,
+    Message,
+    StopReason,
+    ToolCall,
+    ToolResultMessage,
+    Usage,
+    UserMessage,
+)
 
 _KINDS: Mapping[type[Message], str] = {UserMessage: "user", AssistantMessage: "assistant", ToolResultMessage: "tool"}
 
@@ -51,14 +60,21 @@ def from_json(text: str) -> Message:
     if kind != "assistant":
         raise ValueError(f"unknown kind of message {kind!r}")
     calls = cast("list[dict[str, object]]", data["tool_calls"])
-    usage = cast("dict[str, float]", data["usage"])
+    usage = cast("dict[str, object]", data["usage"])
     return AssistantMessage(
         str(data["id"]),
         str(data["text"]),
         str(data["thought"]),
         tuple(_call(each) for each in calls),
         StopReason(str(data["stop_reason"])),
-        Usage(**usage),  # pyright: ignore[reportArgumentType] - written by asdict
+        _usage(usage),
+    )
+
+
+def _usage(data: dict[str, object]) -> Usage:
+    drafters = cast("list[dict[str, object]]", data.pop("drafters", []))
+    return Usage(
+        **cast("dict[str, Any]", data), drafters=tuple(Drafted(**cast("dict[str, Any]", each)) for each in drafters)
     )
 
 

@@ -30,9 +30,18 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Drafted:
+    """What one drafter contributed, in tokens: those that were verified, and those of them that were kept."""
+
+    drafter: str
+    drafted: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens and milliseconds, added up over the requests they belong to; ``loaded`` tokens (of the cached ones) came
-    from disk."""
+    from disk. ``drafters`` splits up ``drafted_tokens`` and ``accepted_tokens``."""
 
     cached_tokens: int = 0
     prefilled_tokens: int = 0
@@ -42,6 +51,7 @@ class Usage:
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
     loaded_tokens: int = 0
+    drafters: tuple[Drafted, ...] = ()
 
     def __add__(self, other: Usage) -> Usage:
         """The sum of both."""
@@ -54,12 +64,22 @@ class Usage:
             self.prefill_ms + other.prefill_ms,
             self.decode_ms + other.decode_ms,
             self.loaded_tokens + other.loaded_tokens,
+            _added(self.drafters, other.drafters),
         )
 
     @property
     def decode_tps(self) -> float:
         """Generated tokens a second; 0 when nothing was generated."""
         return 1000.0 * self.decoded_tokens / self.decode_ms if self.decode_ms else 0.0
+
+
+def _added(*parts: tuple[Drafted, ...]) -> tuple[Drafted, ...]:
+    """One entry a drafter, in the order in which they first came."""
+    sums: dict[str, Drafted] = {}
+    for each in (each for part in parts for each in part):
+        before = sums.get(each.drafter, Drafted(each.drafter, 0, 0))
+        sums[each.drafter] = Drafted(each.drafter, before.drafted + each.drafted, before.accepted + each.accepted)
+    return tuple(sums.values())
 
 
 class StopReason(StrEnum):

@@ -190,7 +190,7 @@ def _usage(usage: Usage) -> dict[str, int]:
     }
 
 
-def _stats(usage: Usage) -> dict[str, float]:
+def _stats(usage: Usage) -> dict[str, object]:
     return {
         "cached_tokens": usage.cached_tokens,
         "loaded_tokens": usage.loaded_tokens,
@@ -199,4 +199,5 @@ def _stats(usage: Usage) -> dict[str, float]:
         "decode_tps": round(usage.decode_tps, 2),
         "drafted": usage.drafted_tokens,
         "accepted": usage.accepted_tokens,
+        "drafters": {each.drafter: {"drafted": each.drafted, "accepted": each.accepted} for each in usage.drafters},
     }

@@ -18,7 +18,7 @@ from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
 from agent.evidence import Sources, Suspect, gather
 from agent.failures import TestRun
-from agent.lead_in import body_lines, frame, head_lines
+from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import ToolCall, Usage
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
@@ -131,7 +131,8 @@ class DirectRepair(Repair):
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
         briefing = self._briefing(attempt)
-        around = frame(attempt, self._target(attempt), self._bench.sources)
+        target = self._target(attempt)
+        around = frame(attempt, target, self._bench.sources)
         response = ResponseOptions(
             attempt.max_tokens,
             attempt.temperature,
@@ -139,6 +140,8 @@ class DirectRepair(Repair):
             tool_choice="none",
             prefix=around.prefix,
             stop=around.stop,
+            # The prompt of an answer anew leaves the present body out; most of its lines come back all the same.
+            references=(source_of(target, self._bench.sources),) if target and target.symbol else (),
         )
         limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
         answer = await self._ask(self._begin(attempt), RunOptions(limits, response)) + around.rest

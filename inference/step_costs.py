@@ -17,8 +17,8 @@ WIDTHS: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 PROBE_ORDER: tuple[int, ...] = (1, 2, 4, 16, 8, 32, 3, 6, 64, 12, 24, 48)
 """What is probed first, when there is not the time for all: the rest is interpolated until it is used."""
 
-PROBE_SECONDS = 0.6
-"""A model's first start on a machine may take so much longer; 0.6 s reach 16 rows of a 1.5B model on two cores."""
+PROBE_SECONDS = 1.5
+"""A model's first start on a machine may take so much longer; 1.5 s reach 16 rows of a 1.5B model on two cores."""
 
 _LEARNED = 0.25  # the weight of one step against what was known of its width
 _FOLLOWED = 0.1  # the weight of one step against the present pace
@@ -74,16 +74,17 @@ class StepCosts:
     ) -> None:
         """Measure the widths that are not known, as many as ``seconds`` allow; the memory must be, and is left, empty.
 
-        The first decode only warms up: it reads the weights from disk and lays out llama.cpp's buffers.
+        The first decode only warms up: it reads the weights from disk and lays out llama.cpp's buffers. Of two decodes
+        the faster one counts: a width that another program made look slow would never be used, and so not corrected.
         """
         began = clock()
         widest = min(backend.info.n_logit_rows, backend.info.n_batch, backend.info.n_ctx)
         wanted = [rows for rows in PROBE_ORDER if rows <= widest and rows not in self._ms]
         per_row = _timed(backend, 1, clock) if wanted else 0.0
         for rows in wanted:
-            if rows > 1 and clock() - began + rows * per_row > seconds:
+            if rows > 1 and clock() - began + 2 * rows * per_row > seconds:
                 continue
-            taken = _timed(backend, rows, clock)
+            taken = min(_timed(backend, rows, clock), _timed(backend, rows, clock))
             per_row = taken / rows
             self._ms[rows] = 1000 * taken
         self._ms = dict(sorted(self._ms.items()))

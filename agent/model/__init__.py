@@ -19,8 +19,9 @@ class ResponseOptions:
     The response begins with the text ``prefix``, as if the model had chosen it. It ends before the first of the texts
     ``stop`` that the model writes after it.
     ``tool_choice``: "auto" lets the model decide; "required" makes the response begin with a tool call; "none" forbids
-    calls.
-    ``tool_name`` narrows "required" to one tool.
+    calls. ``tool_name`` narrows "required" to one tool.
+    ``references`` are texts that the model is likely to repeat although it has not read them here; they make it faster
+    and never change what it writes.
     """
 
     max_tokens: int = 4096
@@ -30,6 +31,7 @@ class ResponseOptions:
     tool_name: str | None = None
     prefix: str = ""
     stop: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

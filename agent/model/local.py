@@ -24,7 +24,17 @@ from agent.model.response import Response
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
-from inference.request import EngineEvent, Finished, PrefillProgress, Request, SamplingParams, Scored, TokensDecoded
+from inference.regions import Regions
+from inference.request import (
+    EngineEvent,
+    Finished,
+    PrefillProgress,
+    Region,
+    Request,
+    SamplingParams,
+    Scored,
+    TokensDecoded,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +303,17 @@ class LocalConversation:
             stop_ids=self._format.stop_ids,
             grammar=grammar,
             checkpoints=self._transcript.checkpoints(),
+            references=tuple(tuple(self._encoder.encode(text)) for text in options.references),
+            regions=self._regions(cue, prefix),
             static=self._transcript.static_count,
         )
+
+    def _regions(self, cue: Cue, prefix: Sequence[int]) -> tuple[Region, ...]:
+        """The kinds of text of the response, and the one that it begins in behind the prefix."""
+        regions = self._format.regions(in_thought=cue.in_thought)
+        begun = Regions(regions)
+        begun.feed(prefix)
+        return (*(region for region in regions if region.opening), Region((), begun.kind))
 
     def _keep(self, response: Response, start: int, given: int) -> None:
         """Append what was sampled; without a sampled id (the first ``given`` are a prefix) nothing happened."""

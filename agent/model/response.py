@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 
-from agent.messages import AssistantMessage, StopReason, ToolCall, Usage
+from agent.messages import AssistantMessage, Drafted, StopReason, ToolCall, Usage
 from agent.model import ModelEvent, ResponseFinished, TextAdded, ThoughtAdded, ToolCallParsed
 from agent.model.formats.base import ChatFormat, Tail, ToolSchemas
 from agent.model.transcript import Kind
@@ -155,4 +155,5 @@ def _usage(stats: Stats) -> Usage:
         prefill_ms=stats.prefill_ms,
         decode_ms=stats.decode_ms,
         loaded_tokens=stats.loaded_tokens,
+        drafters=tuple(Drafted(each.name, each.drafted, each.accepted) for each in stats.drafters),
     )

@@ -106,6 +106,13 @@ def test_the_prompt_holds_the_failing_test_the_reason_and_the_suspected_code(tmp
     assert "if line.quantity > BULK_QUANTITY" in asked[0]
 
 
+def test_the_suspects_present_text_is_there_to_be_copied_from(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    repair.run([Scripted(GOOD)])
+    (reference,) = repair.model.asked[0].references
+    assert "if line.quantity > BULK_QUANTITY" in reference
+
+
 def test_attempts_go_on_until_one_is_green_and_each_starts_from_the_same_files(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     outcome = repair.run([Scripted(WORSE), Scripted("I do not know."), Scripted(GOOD)])

@@ -72,6 +72,7 @@ def test_json_is_one_object(tmp_path: Path) -> None:
         "decode_tps",
         "drafted",
         "accepted",
+        "drafters",
     }
 
 

@@ -14,7 +14,16 @@ import pytest
 
 from agent.database_users import DatabaseUsers
 from agent.errors import StoreError, UsageError
-from agent.messages import AssistantMessage, Message, StopReason, ToolCall, ToolResultMessage, Usage, UserMessage
+from agent.messages import (
+    AssistantMessage,
+    Drafted,
+    Message,
+    StopReason,
+    ToolCall,
+    ToolResultMessage,
+    Usage,
+    UserMessage,
+)
 from agent.model import Dump
 from agent.retention import Retention
 from agent.session_import import read_export
@@ -33,7 +42,7 @@ MESSAGES: list[Message] = [
         "hm \ud800",
         (ToolCall("c1", "read", {"path": "a.py", "lines": [1, 2]}), ToolCall("c2", "x", {}, "could not be parsed")),
         StopReason.TOOL_CALLS,
-        Usage(1, 2, 3, 4, 5, 6.5, 7.5),
+        Usage(1, 2, 3, 4, 5, 6.5, 7.5, 8, (Drafted("copy", 4, 3), Drafted("mtp", 0, 2))),
     ),
     ToolResultMessage("c1", "read", "x = 1 \x00 \N{PILE OF POO}", is_error=True),
     ToolResultMessage("c2", "x", ""),

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from agent.messages import Message, ToolResultMessage, ToolSpec
 from agent.model import ModelEvent
-from inference.request import Grammar
+from inference.request import Grammar, Region
 
 ToolChoice = Literal["auto", "required", "none"]
 ToolSchemas = Mapping[str, Mapping[str, object]]
@@ -48,6 +48,13 @@ class Ending:
 
     keep_stop: bool
     ids: tuple[int, ...]
+
+
+THOUGHT, PROSE, ARGUMENTS, CONTENT, CODE = "thought", "prose", "arguments", "content", "code"
+"""Kinds of text that a response consists of; ``content`` is what a call carries as text, such as a file."""
+
+FENCE = "```"
+"""Opens and closes code in prose."""
 
 
 class OutputParser(Protocol):
@@ -128,6 +135,10 @@ class ChatFormat(Protocol):
 
     def parser(self, tools: ToolSchemas, *, in_thought: bool = False) -> OutputParser:
         """A parser for one response."""
+        ...
+
+    def regions(self, *, in_thought: bool = False) -> tuple[Region, ...]:
+        """What tells the kinds of text in a response apart: thoughts, arguments of calls, contents in them, code."""
         ...
 
     @property

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import prompts
 from agent.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, ToolSpec, UserMessage
-from agent.model.formats.base import Cue, Ending, Tail, ToolChoice, ToolSchemas
+from agent.model.formats.base import ARGUMENTS, CODE, FENCE, PROSE, Cue, Ending, Tail, ToolChoice, ToolSchemas
 from agent.model.formats.chatml_parser import ChatMLParser
 from agent.model.formats.chatml_tokens import ChatMLTokens
 from agent.model.formats.literal import LiteralEncoder, PromptBuilder
 from agent.model.formats.schema import mapping, simplify, standard
-from inference.request import Grammar
+from inference.request import Grammar, Region
 from inference.tokenizer import Tokenizer
 
 _CALL_MARKER = re.compile(r"(</?tool_call>)")
@@ -100,6 +100,14 @@ class ChatMLFormat:
         if choice == "required":
             return Grammar(self._call_grammar(tools, f"<[{self._tokens.call_open}]> "), from_start=True, then_stop=True)
         return Grammar(self._call_grammar(tools, ""), triggers=frozenset((self._tokens.call_open,)))
+
+    def regions(self, *, in_thought: bool = False) -> tuple[Region, ...]:  # noqa: ARG002
+        """Calls between their markers, code between fences."""
+        return (
+            Region((self._tokens.call_open,), ARGUMENTS),
+            Region((self._tokens.call_close,), PROSE),
+            Region(tuple(self._encoder.encode(FENCE)), CODE),
+        )
 
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:
         """Messages as Qwen's template renders them, and what they end with; thoughts are left out."""

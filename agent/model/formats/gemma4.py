@@ -8,13 +8,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model.formats.base import Cue, Ending, Tail, ToolChoice, ToolSchemas
+from agent.model.formats.base import (
+    ARGUMENTS,
+    CODE,
+    CONTENT,
+    FENCE,
+    PROSE,
+    THOUGHT,
+    Cue,
+    Ending,
+    Tail,
+    ToolChoice,
+    ToolSchemas,
+)
 from agent.model.formats.gemma4_grammar import answer_grammar, call_grammar
 from agent.model.formats.gemma4_parser import Gemma4Parser
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
 from agent.model.formats.gemma4_turns import Gemma4Turns
 from agent.model.formats.literal import LiteralEncoder
-from inference.request import Grammar
+from inference.request import Grammar, Region
 from inference.tokenizer import Tokenizer
 
 
@@ -115,6 +127,19 @@ class Gemma4Format:
         if choice == "required":
             return Grammar(lark, from_start=True, then_stop=True)
         return Grammar(lark, triggers=frozenset((self._tokens.call_open,)))
+
+    def regions(self, *, in_thought: bool = False) -> tuple[Region, ...]:
+        """Thoughts and calls between their markers, the strings in calls between quotes, code between fences."""
+        tokens = self._tokens
+        kinds = (
+            Region((tokens.channel_open,), THOUGHT),
+            Region((tokens.channel_close,), PROSE),
+            Region((tokens.call_open,), ARGUMENTS),
+            Region((tokens.call_close,), PROSE),
+            Region((tokens.quote,), CONTENT),
+            Region(tuple(self._encoder.encode(FENCE)), CODE),
+        )
+        return (*kinds, Region((), THOUGHT)) if in_thought else kinds
 
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:
         """Messages as the template renders them, and what they end with."""

@@ -13,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import ModelError
-from agent.messages import AssistantMessage, StopReason, ToolCall, ToolResultMessage, ToolSpec, UserMessage
+from agent.messages import (
+    AssistantMessage,
+    Drafted,
+    StopReason,
+    ToolCall,
+    ToolResultMessage,
+    ToolSpec,
+    Usage,
+    UserMessage,
+)
 from agent.model import (
     Dump,
     ModelEvent,
@@ -94,6 +103,34 @@ def test_an_answer_streams_and_becomes_a_message_with_its_cost() -> None:
     assert (message.text, message.stop_reason) == ("Good day.", StopReason.END)
     assert message.usage.decoded_tokens == len(chat.answers[0])  # pyright: ignore[reportArgumentType]
     assert chat.said() == "<|turn>user\nHello<turn|>\n<|turn>model\n"
+
+
+def test_what_drafters_may_know_goes_with_the_request() -> None:
+    """Texts that are likely to be repeated, and what tells the kinds of text in the answer apart."""
+    chat = Chat("Good day.<turn|>", "Well.<turn|>", "Yes.<turn|>")
+    chat.conversation.add_user("Hello")
+    chat.respond(references=("x = 1\n",))
+    request = chat.engine.requests[-1]
+    assert [chat.written(reference) for reference in request.references] == ["x = 1\n"]
+    kinds = {chat.written(region.opening): region.kind for region in request.regions}
+    assert kinds["<|tool_call>"] == "arguments"
+    assert (kinds['<|"|>'], kinds["```"], kinds[""]) == ("content", "code", "prose")
+
+
+@pytest.mark.parametrize("chatml", [False, True])
+def test_an_answer_that_begins_inside_a_code_block_is_known_to_be_code(chatml: bool) -> None:
+    chat = Chat("x = 1\n```", chatml=chatml, settings=LocalSettings() if chatml else SMALL)
+    chat.conversation.add_user("Hello")
+    chat.respond(prefix="Here:\n```python\n")
+    kinds = {chat.written(region.opening): region.kind for region in chat.engine.requests[-1].regions}
+    assert kinds[""] == "code"
+
+
+def test_usage_adds_up_drafter_by_drafter() -> None:
+    first = Usage(drafted_tokens=5, accepted_tokens=3, drafters=(Drafted("copy", 4, 3), Drafted("forced", 1, 0)))
+    second = Usage(drafted_tokens=9, accepted_tokens=9, drafters=(Drafted("mtp", 7, 7), Drafted("copy", 2, 2)))
+    assert (first + second).drafters == (Drafted("copy", 6, 5), Drafted("forced", 1, 0), Drafted("mtp", 7, 7))
+    assert (Usage() + first).drafters == first.drafters
 
 
 def test_what_was_sampled_is_read_again_as_it_was_and_never_rendered_anew() -> None:
