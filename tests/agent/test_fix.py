@@ -107,10 +107,15 @@ def test_the_prompt_holds_the_failing_test_the_reason_and_the_suspected_code(tmp
 
 
 def test_the_suspects_present_text_is_there_to_be_copied_from(tmp_path: Path) -> None:
-    repair = Repair(tmp_path)
-    repair.run([Scripted(GOOD)])
-    (reference,) = repair.model.asked[0].references
-    assert "if line.quantity > BULK_QUANTITY" in reference
+    references: list[str] = []
+
+    def script(conversation: object) -> Scripted:
+        references.extend(conversation.asked[-1].references)  # type: ignore[attr-defined]
+        return Scripted(GOOD)
+
+    Repair(tmp_path).run([script])
+    assert len(references) == 1
+    assert "if line.quantity > BULK_QUANTITY" in references[0]
 
 
 def test_attempts_go_on_until_one_is_green_and_each_starts_from_the_same_files(tmp_path: Path) -> None:
