@@ -17,7 +17,17 @@ from agent.assembly import Talk, Wish, open_model, run_options, running_session
 from agent.cli import build_parser
 from agent.events import RunFinished
 from agent.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, ToolSpec, Usage, UserMessage
-from agent.model import Dump, Model, ModelEvent, ModelInfo, PromptRead, ResponseFinished, ResponseOptions, TextAdded
+from agent.model import (
+    Dump,
+    Model,
+    ModelEvent,
+    ModelInfo,
+    PromptRead,
+    ResponseFinished,
+    ResponseOptions,
+    TextAdded,
+    TokenScore,
+)
 from agent.setup import Setup, read_setup
 from agent.store import SessionStore
 from agent.transcript import Snapshot
@@ -46,6 +56,10 @@ class StreamingModel:
 
     def restore(self, dumped: Dump) -> StreamingConversation:  # noqa: ARG002 - nothing is kept
         return StreamingConversation()
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:  # noqa: ARG002 - not read
+        """Not asked for here: every word is as likely as every other."""
+        return [[TokenScore(word, -1.0) for word in text.split()] for text in texts]
 
     async def close(self) -> None:
         """Nothing to free."""
