@@ -18,7 +18,7 @@ from tests.fakes.byte_tokenizer import ByteTokenizer
 
 _TWO_CORES = (42.0, 68.0, 96.0, 120.0, 168.0, 267.0, 324.0, 336.0, 497.0, 563.0, 765.0, 884.0)
 QWEN_TWO_CORES = dict(zip(WIDTHS, _TWO_CORES, strict=True))
-"""Milliseconds by rows, Qwen2.5-Coder 1.5B Q4_K_M on two cores (bench.speculation)."""
+"""Milliseconds by rows: a shape like that of a 1.5B model on two cores, rounded; not a measurement to be quoted."""
 
 _ON_CUDA = (10.0, 10.3, 10.5, 10.8, 11.4, 12.0, 26.0, 27.0, 28.0, 30.0, 34.0, 38.0)
 GPU = dict(zip(WIDTHS, _ON_CUDA, strict=True))
