@@ -20,6 +20,7 @@ from tui.host import Host
 from tui.opening import Opening
 from tui.screens.main import MainScreen
 from tui.status_text import Loading
+from tui.terminal import hang_up_with_terminal
 from tui.widgets.prompt_input import PromptInput
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
@@ -84,17 +85,20 @@ class AgentApp(Desk):
 
 
 async def run_app(app: AgentApp) -> int:
-    """Run the application until the user leaves, or a signal ends it; the exit code."""
+    """Run the application until the user leaves, its terminal is gone, or a signal ends it; the exit code."""
     loop = asyncio.get_running_loop()
     ended_by: list[int] = []
 
     def end(number: int) -> None:
+        if number != signal.SIGHUP:  # a closing terminal sends several: from the system, the shell and our own watch
+            loop.remove_signal_handler(number)  # the second one acts as usual
+        if not ended_by:
+            app.run_worker(app.action_quit(), group="quit")
         ended_by.append(number)
-        loop.remove_signal_handler(number)  # the second one acts as usual
-        app.run_worker(app.action_quit(), group="quit")
 
     for number in _ENDING:
         loop.add_signal_handler(number, end, number)
+    hang_up_with_terminal()
     try:
         await app.run_async()
     finally:

@@ -31,6 +31,7 @@ from tui.prompt_history import PromptHistory
 from tui.screens.approval import Answered, ApprovalScreen
 from tui.screens.main import Facts, MainScreen
 from tui.status_text import Loading
+from tui.terminal import LastingDriver
 from tui.view_state import Approval, ViewState
 
 _FRAME_SECONDS = 0.1  # between two pictures of a stream; more would cost decode speed on two cores
@@ -43,7 +44,7 @@ class Desk(App[int]):
     """The application without its commands."""
 
     def __init__(self, host: Host, *, colourless: bool = False) -> None:
-        super().__init__()
+        super().__init__(driver_class=LastingDriver)
         self.animation_level = "none"
         self.host = host
         self.conductor = Conductor(self._changed)

@@ -17,6 +17,7 @@ import termios
 import time
 from fcntl import ioctl
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -29,15 +30,16 @@ STRINGS = int(os.environ.get("TUI_FOREIGN_STRINGS", "150"))
 _SEQUENCE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[PX^_][^\x1b]*\x1b\\|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -~]|\x9b"
 )
+SAID = ["harmless 0 [x](y) `code`", "harmless 1 [x](y) `code`"]  # by the user
 _COMMON = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H")  # colours and places
 
 
 class Window:
-    """The program in a terminal of 100 x 30; ``output`` is all that it wrote."""
+    """The program in a terminal of 100 x 30; ``output`` is all that it wrote. Neither outlives the ``with`` block."""
 
     def __init__(self, folder: Path, kind: str, count: int) -> None:
-        work = folder / "work"
-        work.mkdir(parents=True)
+        self.work = folder / "work"
+        self.work.mkdir(parents=True)
         self.state = folder / "state"
         self._master, slave = pty.openpty()
         self.resize(30, 100)
@@ -45,10 +47,18 @@ class Window:
         environment |= {"XDG_STATE_HOME": str(self.state), "XDG_CONFIG_HOME": str(folder / "config")}
         command = [sys.executable, "-m", "tests.tui.window_program", kind, str(count), "--mode", "yolo", "--model", "x"]
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, cwd=work, env=environment, start_new_session=True
+            command, stdin=slave, stdout=slave, stderr=slave, cwd=self.work, env=environment, start_new_session=True
         )
         os.close(slave)
         self._raw = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()  # nothing, where it has ended
+        self.process.wait()
+        self.hang_up()
 
     @property
     def output(self) -> str:
@@ -63,6 +73,22 @@ class Window:
         while text not in self.output and time.monotonic() < end and self._read():
             pass
         assert text in self.output, self.output[-3_000:]
+
+    @property
+    def messages(self) -> list[str]:
+        """What the user said, as the store kept it."""
+        store = SessionStore(self.state / "gemma-agent")
+        try:
+            kept = store.load(store.sessions()[0].id)
+        finally:
+            store.close()
+        return [each.text for each in kept.messages if isinstance(each, UserMessage)]
+
+    def hang_up(self) -> None:
+        """Close the terminal. The program has no controlling terminal, so the system sends it no SIGHUP."""
+        if self._master >= 0:
+            os.close(self._master)
+            self._master = -1
 
     def end(self, number: int) -> int:
         """Send a signal; the exit code."""
@@ -94,12 +120,12 @@ def shapes(output: str) -> set[str]:
 
 @pytest.mark.slow
 def test_no_control_sequence_of_a_file_a_tool_or_a_model_reaches_the_terminal(tmp_path: Path) -> None:
-    harmless = Window(tmp_path / "a", "harmless", 50)
-    harmless.until("all is said")
-    assert harmless.end(signal.SIGTERM) == 128 + signal.SIGTERM
-    window = Window(tmp_path / "b", "hostile", STRINGS)
-    window.until("all is said", seconds=1_200)
-    assert window.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    with Window(tmp_path / "a", "harmless", 50) as harmless:
+        harmless.until("all is said")
+        assert harmless.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    with Window(tmp_path / "b", "hostile", STRINGS) as window:
+        window.until("all is said", seconds=1_200)
+        assert window.end(signal.SIGTERM) == 128 + signal.SIGTERM
     assert shapes(window.output) <= shapes(harmless.output)
     rest = _SEQUENCE.sub("", window.output).replace("\r", "").replace("\x07", "")
     assert clean(rest) == rest
@@ -108,21 +134,43 @@ def test_no_control_sequence_of_a_file_a_tool_or_a_model_reaches_the_terminal(tm
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_cleanly_and_every_message_is_kept(tmp_path: Path, number: signal.Signals) -> None:
-    window = Window(tmp_path / "a", "harmless", 50)
-    window.resize(1, 1)
-    window.process.send_signal(signal.SIGWINCH)
-    time.sleep(0.3)
-    window.resize(40, 120)
-    window.process.send_signal(signal.SIGWINCH)
-    window.until("all is said")
-    assert window.end(number) == 128 + number
+    with Window(tmp_path / "a", "harmless", 50) as window:
+        window.resize(1, 1)
+        window.process.send_signal(signal.SIGWINCH)
+        time.sleep(0.3)
+        window.resize(40, 120)
+        window.process.send_signal(signal.SIGWINCH)
+        window.until("all is said")
+        assert window.end(number) == 128 + number
     assert "Traceback" not in window.output
-    store = SessionStore(window.state / "gemma-agent")
-    try:
-        kept = store.load(store.sessions()[0].id)
-    finally:
-        store.close()
-    assert [each.text for each in kept.messages if isinstance(each, UserMessage)] == [
-        "harmless 0 [x](y) `code`",
-        "harmless 1 [x](y) `code`",
-    ]
+    assert window.messages == SAID
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("read_until", ["all is said", "harmless 0"])
+def test_it_ends_cleanly_when_its_terminal_is_gone(tmp_path: Path, read_until: str) -> None:
+    with Window(tmp_path / "a", "harmless", 50) as window:
+        window.until(read_until)
+        for columns in (60, 140, 80):  # pictures that nobody reads: what it writes to is full when it goes
+            window.resize(30, columns)
+            window.process.send_signal(signal.SIGWINCH)
+            time.sleep(0.3)
+        window.hang_up()
+        assert window.process.wait(timeout=60) == 128 + signal.SIGHUP
+    assert (window.work / "ended-cleanly").exists()
+    kept = window.messages
+    assert kept == SAID[: len(kept)]
+    assert kept == SAID or read_until != "all is said"
+    assert kept
+
+
+@pytest.mark.slow
+def test_the_second_hangup_of_a_closing_terminal_does_not_cut_the_clean_end_short(tmp_path: Path) -> None:
+    """The system sends one, the shell in between another."""
+    with Window(tmp_path / "a", "slow", 50) as window:
+        window.until("all is said")
+        window.process.send_signal(signal.SIGHUP)
+        window.until("closing")
+        assert window.end(signal.SIGHUP) == 128 + signal.SIGHUP
+    assert (window.work / "ended-cleanly").exists()
+    assert window.messages == SAID

@@ -1,5 +1,6 @@
 """A real window under a pseudo-terminal, run by the tests: a scripted model says ``count`` strings of bytes, hostile
-or harmless; then it waits for a signal, or leaves.
+or harmless; then it waits for a signal, or leaves. The ``slow`` one is harmless, and its model takes seconds to close.
+The file ``ended-cleanly`` says that the application came to its own end.
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ def main() -> None:
         )
         script.append(Scripted("```python\n" + "\n".join(some[21:]) + "\n```\nend"))
 
+    class Slow(ScriptedModel):
+        async def close(self) -> None:
+            await asyncio.sleep(3)
+
     async def opener(_setup: Setup, _talk: Talk) -> Model:
-        return ScriptedModel(script, context_tokens=100_000_000)  # nothing is to be compacted
+        model = Slow if kind == "slow" else ScriptedModel
+        return model(script, context_tokens=100_000_000)  # nothing is to be compacted
 
     async def go() -> None:
         app = AgentApp(Host(build_parser().parse_args(flags), opener))
@@ -62,7 +68,9 @@ def main() -> None:
 
         job = asyncio.create_task(talk())
         try:
-            sys.exit(await run_app(app))
+            code = await run_app(app)
+            (root / "ended-cleanly").touch()
+            sys.exit(code)
         finally:
             job.cancel()
 
