@@ -38,7 +38,7 @@ from tui.view_state import Pending, ViewState
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 PICTURES = GOLDEN / "tui"
-_STARTED = SessionStarted("s-1", "gemma-4-e4b", 32_768, "/work/orders", "default", ())
+_STARTED = SessionStarted("s-1", "gemma-4-e4b", 32_768, "/home/ada/orders", "default", ())
 _DIFF = """--- a/orders/pricing.py
 +++ b/orders/pricing.py
 @@ -10,6 +10,7 @@ class Order:
