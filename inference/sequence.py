@@ -6,7 +6,18 @@ It talks to no backend: ``inference.prefix_cache`` makes the memory follow what 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+
+
+def common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids from the first on are the same; by halves, because slices are compared in C."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if list(one[low:middle]) == list(other[low:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 class KVSequence:
@@ -27,9 +38,7 @@ class KVSequence:
 
     def common_prefix(self, tokens: Sequence[int]) -> int:
         """How many tokens from position 0 agree with the resident ones."""
-        shorter = min(len(tokens), len(self._tokens))
-        pairs = zip(islice(tokens, shorter), self._tokens, strict=False)
-        return next((i for i, (wanted, resident) in enumerate(pairs) if wanted != resident), shorter)
+        return common_prefix(tokens, self._tokens)
 
     def reusable(self, tokens: Sequence[int]) -> int:
         """How many resident tokens a prompt may keep: not its last one, which is decoded for its logits."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inference.drafters import NO_PROPOSAL, Generation, Proposal
+from inference.sequence import common_prefix
 from inference.suffix_index import LONGEST, Match, SuffixIndex
 
 _SESSIONS = 4  # sessions that are remembered; a host serves a few programs at once
@@ -32,9 +33,9 @@ class CopyDrafter:
     def begin(self, generation: Generation) -> CopyDrafting:
         """Go on with the session that the prompt continues; only what is new in it is indexed."""
         tokens = generation.request.tokens
-        known = max(self._idle, key=lambda session: session.common(tokens), default=None)
+        known = max(self._idle, key=lambda session: common_prefix(session.tokens, tokens), default=None)
         # A shared system prompt alone does not make two conversations one.
-        if known is not None and 2 * known.common(tokens) >= min(len(known.tokens), len(tokens)):
+        if known is not None and 2 * common_prefix(known.tokens, tokens) >= min(len(known.tokens), len(tokens)):
             self._idle.remove(known)
             session = known
         else:
@@ -55,21 +56,10 @@ class _Session:
     tokens: list[int] = field(default_factory=list[int])
     references: set[int] = field(default_factory=set[int])
 
-    def common(self, tokens: Sequence[int]) -> int:
-        """How many tokens from the beginning agree."""
-        low, high = 0, min(len(tokens), len(self.tokens))
-        while low < high:  # slices are compared in C
-            middle = (low + high + 1) // 2
-            if list(tokens[low:middle]) == self.tokens[low:middle]:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
     def read(self, references: Sequence[Sequence[int]], tokens: Sequence[int]) -> None:
         """Index what is new; the text ends with ``tokens``."""
         new = [reference for reference in references if hash(tuple(reference)) not in self.references]
-        common = self.common(tokens)
+        common = common_prefix(self.tokens, tokens)
         if new or common < len(self.tokens):
             for reference in new:
                 self.references.add(hash(tuple(reference)))
