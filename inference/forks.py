@@ -5,6 +5,7 @@ Drafting is not done here: a batch of branches is wide already. The prompt has b
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
@@ -19,7 +20,6 @@ from inference.output import Output
 from inference.prefix_cache import PrefixCache
 from inference.repetition import RepetitionLimits
 from inference.request import Branch, BranchDecoded, BranchFinished, EngineEvent, FinishReason, Grammar, Request
-from inference.sampling import FloatRow
 from inference.sequence import KVSequence
 
 
@@ -93,20 +93,26 @@ class Forks:
 
     def score(self, row: int) -> tuple[tuple[float, ...], ...]:
         """The log-probability of each id of each continuation, given the prompt and the ids before it."""
-        first = _log_probabilities(self._desk.backend.logits(row))
+        # Before anything else is decoded: the row is gone then.
+        first = [self._log_probability(row, each[0]) if each else 0.0 for each in self._request.score]
         self._desk.cache.save_checkpoint(self._source, requested=False)
         scores: list[tuple[float, ...]] = []
-        for continuation in self._request.score:
-            rows = [float(first[continuation[0]])] if continuation else []
+        for continuation, start_score in zip(self._request.score, first, strict=True):
+            rows = [start_score] if continuation else []
             for start in range(0, len(continuation) - 1, self._info.n_logit_rows):
                 piece = continuation[start : min(start + self._info.n_logit_rows, len(continuation) - 1)]
                 self._append(self._source, piece, every_row=True)
-                for at in range(len(piece)):
-                    logits = self._desk.backend.logits(at)
-                    rows.append(float(_log_probabilities(logits)[continuation[start + at + 1]]))
+                rows += [self._log_probability(at, continuation[start + at + 1]) for at in range(len(piece))]
             self._back_to_prompt(self._source)
             scores.append(tuple(rows))
         return tuple(scores)
+
+    def _log_probability(self, row: int, token: int) -> float:
+        """The natural logarithm of the probability of ``token`` behind row ``row`` of the last decode."""
+        logits = self._desk.backend.logits(row)
+        highest = logits.max()
+        total = np.exp(logits - highest, dtype=np.float64).sum()
+        return float(logits[token] - highest) - math.log(total)
 
     def _open(self, number: int, branch: Branch, freed: ExitStack) -> _Growing:
         request = replace(
@@ -225,8 +231,3 @@ class Forks:
         start, count = len(sequence), len(tokens)
         self._desk.compute(Batch(tokens, range(start, start + count), [sequence.id] * count, [every_row] * count))
         sequence.append(tokens)
-
-
-def _log_probabilities(logits: FloatRow) -> FloatRow:
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted, dtype=np.float64).sum()).astype(np.float32)

@@ -128,7 +128,8 @@ class InProcessEngine:
     def cancel(self, request_id: str) -> None:
         """End the request within one decode; its stream ends with Finished(CANCELLED). Unknown ids are ignored."""
         with self._lock:
-            self._cancel([job for job in (self._jobs.get(request_id),) if job])
+            if job := self._jobs.get(request_id):
+                self._cancel([job])
 
     async def close(self) -> None:
         """Free everything; running requests end with EngineClosed. Waits for the decode in progress."""

@@ -125,7 +125,9 @@ class KvStore:
         """The file with the longest usable beginning of ``tokens``; None when there is none at all."""
         wanted = np.asarray(tokens, np.int32)
         best: Found | None = None
-        unwritten = [(path, saved.tokens, [w.position for w in saved.windows]) for path, saved in self._queued()]
+        unwritten = [
+            (path, saved.tokens, [w.position for w in saved.windows]) for path, saved in list(self._unwritten.items())
+        ]
         written = [(path, head.tokens, [w[0] for w in head.windows]) for path, head in self._heads()]
         for path, tokens_there, positions in (*unwritten, *written):
             matched = common_prefix(tokens_there, wanted)
@@ -153,18 +155,13 @@ class KvStore:
             return None
         except DamagedKvFile as error:
             log.warning("%s is damaged and was deleted: %s", found.path, error)
-            self.discard(found)
+            _delete(found.path)
             return None
         if head.key != self._key:
             return None
         with contextlib.suppress(OSError):
             os.utime(found.path)
         return saved
-
-    def discard(self, found: Found) -> None:
-        """Delete a file that turned out to be of no use."""
-        with contextlib.suppress(OSError):
-            found.path.unlink(missing_ok=True)
 
     def save(self, saved: SavedSequence) -> None:
         """Keep a sequence, in a thread of its own; waits while more than one other is still to be written."""
@@ -206,13 +203,9 @@ class KvStore:
             head = read_kv_head(path)
         except DamagedKvFile as error:
             log.warning("%s is damaged and was deleted: %s", path, error)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+            _delete(path)
             return None
         return head if head.key == self._key and len(head.tokens) <= self._n_ctx else None
-
-    def _queued(self) -> list[tuple[Path, SavedSequence]]:
-        return list(self._unwritten.items())
 
     def _write(self, path: Path, saved: SavedSequence) -> None:
         """Runs in the writer's thread."""
@@ -274,6 +267,12 @@ def common_prefix(one: Ids, other: Ids) -> int:
     different = one[:shorter] != other[:shorter]
     first = int(different.argmax()) if shorter else 0
     return first if shorter and different[first] else shorter
+
+
+def _delete(path: Path) -> None:
+    """A file that cannot be deleted is left: another process may have done it."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _file_name(tokens: Ids, *, static: bool) -> str:

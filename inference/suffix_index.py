@@ -67,7 +67,10 @@ class SuffixIndex:
         """Add tokens at the end."""
         if len(self.text) + len(tokens) > self._capacity:
             self._forget(len(tokens))
-        for token in tokens[-self._capacity :]:
+        self._add(tokens[-self._capacity :])
+
+    def _add(self, tokens: Sequence[int]) -> None:
+        for token in tokens:
             self.text.append(token)
             self._long.add(self.text, len(self.text))
             self._short.add(self.text, len(self.text))
@@ -84,10 +87,7 @@ class SuffixIndex:
         self.dropped += len(self.text) - keep
         self.text = []
         self._clear()
-        for token in rest:
-            self.text.append(token)
-            self._long.add(self.text, len(self.text))
-            self._short.add(self.text, len(self.text))
+        self._add(rest)
 
     def find(self, after: Sequence[int] = ()) -> Match | None:
         """The longest earlier match of the end of the text, as if ``after`` were appended; the latest among equals."""
