@@ -20,7 +20,9 @@ ASSISTANT = "gemma4-assistant"  # the architecture of Gemma 4's own drafters
 CONTEXT_STEP = 256  # llama.cpp pads the cells of its KV cache to this
 MINIMUM_CONTEXT = 4_096  # below it, system prompt, tools and one file leave no room for an answer
 N_UBATCH = 512  # rows computed at once, the backend's default
-LOGIT_ROWS = 32  # of these may have logits (MAX_LOGIT_ROWS of the backend)
+LOGIT_ROWS = 64
+"""Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 64
+are 37), and aborts the process when more are asked for. It bounds a draft with its verification."""
 MARGIN_BYTES = 384 * MIB  # Python with its libraries, tokenizer tables (~150 MiB at 262k tokens), tools that run beside
 
 # Bytes per element: f16, and ggml blocks of 32 elements with one f16 scale.

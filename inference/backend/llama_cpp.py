@@ -24,15 +24,13 @@ from inference.backend.native import AbortFlag, BatchColumns, Bytes, pointer
 from inference.errors import DecodeFailed, EngineClosed, KvFull, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
+from inference.memory import LOGIT_ROWS
 from inference.request import SamplingParams
 from inference.sampling import FloatRow
 
 KV_TYPES = {"f16": lib.GGML_TYPE_F16, "q8_0": lib.GGML_TYPE_Q8_0, "q4_0": lib.GGML_TYPE_Q4_0}
 _NO_SLOT, _ABORTED, _INVALID_BATCH = 1, 2, -1  # results of llama_decode
 _PARTIAL, _WHOLE = lib.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY, lib.LLAMA_STATE_SEQ_FLAGS_NONE
-MAX_LOGIT_ROWS = 64
-"""Rows of one batch that may ask for logits: llama.cpp reserves them ahead (512 rows of 151,936 logits are 297 MiB, 64
-are 37), and aborts the process when more are asked for. It bounds a draft with its verification."""
 
 
 class LlamaCppBackend:
@@ -158,12 +156,12 @@ class LlamaCppBackend:
 
         All rows are one micro-batch (n_ubatch = n_batch), so even a decode that is aborted half-way has overwritten
         nothing that the window before it needs. ValueError for no rows, more than ``n_batch``, or logits for more than
-        ``MAX_LOGIT_ROWS``: llama.cpp would abort the process.
+        ``LOGIT_ROWS``: llama.cpp would abort the process.
         """
         if not 0 < len(batch.tokens) <= self._info.n_batch:
             raise ValueError(f"a batch has 1 to {self._info.n_batch} rows, not {len(batch.tokens)}")
-        if sum(batch.logits) > MAX_LOGIT_ROWS:
-            raise ValueError(f"at most {MAX_LOGIT_ROWS} rows of a batch can have logits")
+        if sum(batch.logits) > LOGIT_ROWS:
+            raise ValueError(f"at most {LOGIT_ROWS} rows of a batch can have logits")
         self._abort.clear()
         if self._barriers:
             self._barriers.enter(time.perf_counter())
@@ -291,7 +289,7 @@ def _context_params(*, n_ctx: int, n_batch: int, n_sequences: int, n_threads: in
     params.n_ctx = n_ctx * n_sequences
     params.n_batch = params.n_ubatch = n_batch
     params.n_seq_max = n_sequences
-    params.n_outputs_max = params.n_outputs_max_per_seq = min(MAX_LOGIT_ROWS, n_batch)
+    params.n_outputs_max = params.n_outputs_max_per_seq = min(LOGIT_ROWS, n_batch)
     params.kv_unified = n_sequences == 1
     params.n_threads = params.n_threads_batch = n_threads or physical_cores()
     return params
@@ -317,7 +315,7 @@ def _info(
         n_swa=0 if params.swa_full else lib.llama_model_n_swa(model),
         n_sequences=params.n_seq_max,
         model_bytes=lib.llama_model_size(model),
-        n_logit_rows=min(MAX_LOGIT_ROWS, lib.llama_n_batch(context)),
+        n_logit_rows=min(LOGIT_ROWS, lib.llama_n_batch(context)),
         layout=f"{layout}, {window}, streams {streams}",
         unified=params.kv_unified,
     )

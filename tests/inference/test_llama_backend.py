@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from inference.backend import Batch
-from inference.backend.llama_cpp import MAX_LOGIT_ROWS, LlamaCppBackend
+from inference.backend.llama_cpp import LlamaCppBackend
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.memory import LOGIT_ROWS
 from inference.request import SamplingParams
 from inference.sampling import Mask
 from tests.constructed_gemma4 import REAL_VOCABULARY, drafter, target
@@ -131,8 +132,8 @@ def test_a_closed_backend_says_so_and_can_be_closed_again(backend: LlamaCppBacke
 
 def test_a_batch_that_would_abort_the_process_is_refused_before() -> None:
     with closing(load(target(), n_batch=128)) as backend:
-        assert backend.info.n_logit_rows == MAX_LOGIT_ROWS
-        for batch in (rows([]), rows([500] * 129), rows([500] * 100, logits=MAX_LOGIT_ROWS + 1)):
+        assert backend.info.n_logit_rows == LOGIT_ROWS
+        for batch in (rows([]), rows([500] * 129), rows([500] * 100, logits=LOGIT_ROWS + 1)):
             with pytest.raises(ValueError, match="rows"):
                 backend.decode(batch)
         assert backend.seq_pos_max(0) == -1
