@@ -66,7 +66,15 @@ def fit(settings: EngineSettings, available: int) -> Fit:
 
     Raises NotEnoughMemory, or ModelLoadError for a context that the model was not made for.
     """
-    model = Footprint(read_header(settings.model), settings.model.stat().st_size, settings.kv_type)
+    return _fit(settings, _footprint(settings), available)
+
+
+def _footprint(settings: EngineSettings) -> Footprint:
+    """The model alone."""
+    return Footprint(read_header(settings.model), settings.model.stat().st_size, settings.kv_type)
+
+
+def _fit(settings: EngineSettings, model: Footprint, available: int) -> Fit:
     if settings.drafter is not None:
         drafter = DrafterFootprint(read_header(settings.drafter), settings.drafter.stat().st_size)
         try:
@@ -85,12 +93,13 @@ class _Loading:
 
     def backend(self, progress: LoadProgress) -> Backend:
         settings = self._settings
-        found = fit(settings, available_bytes())
+        model = _footprint(settings)
+        found = _fit(settings, model, available_bytes())
         self._drafter = found.drafter
         return LlamaCppBackend.load(
             settings.model,
             n_ctx=found.n_ctx,
-            n_sequences=_sequences(settings, found),
+            n_sequences=_sequences(model, found),
             unified=True,
             kv_type=settings.kv_type,
             progress=progress,
@@ -103,15 +112,14 @@ class _Loading:
         return make_controller(backend, settings.state / "speculation", predictors)
 
 
-def _sequences(settings: EngineSettings, found: Fit) -> int:
+def _sequences(model: Footprint, found: Fit) -> int:
     """How many conversations and branches may be in memory; a quarter of what is left may go into their windows.
 
     Beside a drafter one: what several cost there has not been measured.
     """
     if found.drafter is not None:
         return 1
-    footprint = Footprint(read_header(settings.model), settings.model.stat().st_size, settings.kv_type)
-    return fit_sequences(footprint, (available_bytes() - footprint.bytes_at(found.n_ctx)) // 4)
+    return fit_sequences(model, (available_bytes() - model.bytes_at(found.n_ctx)) // 4)
 
 
 def _context_tokens(settings: EngineSettings, model: Footprint, available: int) -> int:

@@ -76,9 +76,7 @@ def require_known(name_or_path: str | None, options: ModelOptions) -> None:
 def is_here(name_or_path: str | None, options: ModelOptions) -> bool:
     """Whether ``ensure_model`` would fetch nothing; raises UnknownModel or TooBigForMemory."""
     if name_or_path is None:
-        available = available_bytes() if options.available is None else options.available
-        here = all_local(options.places, options.catalog)
-        choice = choose(options.catalog, available, options.wanted_context, here, gpu=bool(options.gpu))
+        here, choice = _chosen(options, _available(options))
         return choice.entry.name in here
     if _as_path(name_or_path) is not None or (options.places.models / f"{name_or_path}.gguf").is_file():
         return True
@@ -193,10 +191,19 @@ def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFi
     return checked(LocalFiles(path, drafter_path, entry), options.report)
 
 
-def _automatic(options: ModelOptions) -> LocalFiles:
-    available = available_bytes() if options.available is None else options.available
+def _available(options: ModelOptions) -> int:
+    return available_bytes() if options.available is None else options.available
+
+
+def _chosen(options: ModelOptions, available: int) -> tuple[dict[str, LocalFiles], Choice]:
+    """What is on this machine, and the model to run, which may be none of that."""
     here = all_local(options.places, options.catalog)
-    choice = choose(options.catalog, available, options.wanted_context, here, gpu=bool(options.gpu))
+    return here, choose(options.catalog, available, options.wanted_context, here, gpu=bool(options.gpu))
+
+
+def _automatic(options: ModelOptions) -> LocalFiles:
+    available = _available(options)
+    here, choice = _chosen(options, available)
     if choice.entry.name not in here and not options.offline:
         return fetch_best(options)
     if choice.entry.name not in here:
@@ -213,7 +220,7 @@ def _automatic(options: ModelOptions) -> LocalFiles:
 
 def fetch_best(options: ModelOptions) -> LocalFiles:
     """Choose among what can be fetched now, ask where somebody is there, and fetch it; raises as ``ensure_model``."""
-    available = available_bytes() if options.available is None else options.available
+    available = _available(options)
     gpu = probe_build().gpu if options.gpu is None else options.gpu
     choice = choose(options.catalog, available, options.wanted_context, gpu=gpu)
     local = find_local(options.places, choice.entry)
@@ -253,7 +260,7 @@ def _hub_reachable(choice: Choice, places: Places) -> bool:
 
 def _require_memory(entry: Entry, options: ModelOptions) -> None:
     """Before gigabytes are fetched in vain."""
-    available = available_bytes() if options.available is None else options.available
+    available = _available(options)
     needed = entry.needed_bytes(min(MINIMUM_CONTEXT, entry.context))
     if needed > available:
         raise TooBigForMemory(

@@ -51,6 +51,11 @@ def check_assistant_file(path: Path, width: int, n_vocab: int) -> GgufHeader:
     Raises ModelLoadError for a file that llama.cpp would answer with an abort, DrafterMismatch for another target's.
     """
     header = read_header(path)
+    _check_assistant(path, header, width, n_vocab)
+    return header
+
+
+def _check_assistant(path: Path, header: GgufHeader, width: int, n_vocab: int) -> None:
     prefix = header.architecture + "."
     if header.architecture != ASSISTANT:
         raise ModelLoadError(
@@ -67,7 +72,6 @@ def check_assistant_file(path: Path, width: int, n_vocab: int) -> GgufHeader:
             f"The drafter {path.name} was made for a model of width {made_for:,} with {header.n_vocab:,} tokens, not "
             f"{width:,} and {n_vocab:,}; use the drafter that comes with the model."
         )
-    return header
 
 
 def check_same_vocabulary(target: Path, drafter: Path) -> None:
@@ -82,9 +86,9 @@ def check_same_vocabulary(target: Path, drafter: Path) -> None:
 
 def check_drafter(target: Path, drafter: Path) -> None:
     """Raise DrafterMismatch unless ``drafter`` was made for the model ``target``, ModelLoadError where it is none."""
-    header = read_header(target)
-    if read_header(drafter).architecture == ASSISTANT:
-        check_assistant_file(drafter, header.integer(f"{header.architecture}.embedding_length"), header.n_vocab)
+    header, own = read_header(target), read_header(drafter)
+    if own.architecture == ASSISTANT:
+        _check_assistant(drafter, own, header.integer(f"{header.architecture}.embedding_length"), header.n_vocab)
     else:
         check_model_file(drafter)
         check_same_vocabulary(target, drafter)
