@@ -48,19 +48,6 @@ class HookPlan:
     seconds: float = 30.0
 
 
-def hooks_folder(root: Path) -> Path:
-    """Where git looks for the hooks of the repository at ``root``; raises UsageError."""
-    git = Git(root)
-    try:
-        configured = git.configured("core.hooksPath", kind="path")
-        if configured:
-            return (root / configured).resolve()
-        common = git.read("rev-parse", "--git-common-dir").decode("utf-8", "surrogateescape").strip()
-    except GitError as error:
-        raise UsageError(f"The repository {root} cannot be read: {error}.") from error
-    return (root / common / "hooks").resolve()
-
-
 def install(root: Path, plan: HookPlan) -> list[str]:
     """Put the hook in place; what was done, in sentences.
 
@@ -102,22 +89,22 @@ def uninstall(root: Path, name: str) -> list[str]:
 
 
 def _own_folder(root: Path) -> Path:
-    folder = hooks_folder(root)
-    if _is_shared(root, folder):
+    """Where git looks for the hooks of the repository at ``root`` (its top folder); UsageError where others' are."""
+    git = Git(root)
+    try:
+        configured = git.configured("core.hooksPath", kind="path")
+        common = (root / os.fsdecode(git.read("rev-parse", "--git-common-dir").strip())).resolve()
+    except GitError as error:
+        raise UsageError(f"The repository {root} cannot be read: {error}.") from error
+    if not configured:
+        return common / "hooks"
+    folder = (root / configured).resolve()
+    if not (folder.is_relative_to(root.resolve()) or folder.is_relative_to(common)):
         raise UsageError(
             f"core.hooksPath is {folder}, which other repositories may use too; "
             "add `agent review --hook pre-commit` to the hook there by hand."
         )
     return folder
-
-
-def _is_shared(root: Path, folder: Path) -> bool:
-    git = Git(root)
-    if not git.configured("core.hooksPath", kind="path"):
-        return False
-    top = Path(os.fsdecode(git.read("rev-parse", "--show-toplevel").rstrip(b"\n"))).resolve()
-    common = (root / os.fsdecode(git.read("rev-parse", "--git-common-dir").strip())).resolve()
-    return not (folder.is_relative_to(top) or folder.is_relative_to(common))
 
 
 def _is_ours(path: Path) -> bool:
