@@ -16,11 +16,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
 from inference.backend import Backend, BackendInfo
+from inference.checkpoints import DEFAULT_CHECKPOINT_BYTES
 from inference.errors import DecodeFailed, EngineClosed, EngineError
 from inference.jobs import EngineStream, Job
 from inference.kv_store import KvStore, StoreOptions
 from inference.planner import Planner
-from inference.prefix_cache import DEFAULT_CHECKPOINT_BYTES, Disk, PrefixCache
+from inference.prefix_cache import Disk, PrefixCache
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats
 from inference.scheduling import Scheduler
 from inference.tokenizer import Tokenizer

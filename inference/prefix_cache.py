@@ -12,22 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from inference.backend import Backend, Batch
+from inference.checkpoints import DEFAULT_CHECKPOINT_BYTES, Checkpoint, Checkpoints
 from inference.errors import DecodeFailed
 from inference.kv_file import SavedSequence, Window
 from inference.kv_store import SequenceStore
 from inference.sequence import KVSequence
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Checkpoint:
-    """The sliding-window state of a sequence behind its first ``position`` tokens; valid there and nowhere else.
-
-    ``requested`` ones were asked for by the request, the others are the worker's own.
-    """
-
-    position: int
-    requested: bool
-    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +31,6 @@ class Reuse:
     cached: int
     replayed: int
     loaded: int = 0
-
-
-DEFAULT_CHECKPOINT_BYTES = 1 << 30
-"""Memory for checkpoints, in bytes: 170 of Gemma 4 E2B, 50 of E4B, 3 of 12B (6, 20 and 320 MiB each with f16 KV)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +77,14 @@ class PrefixCache:
         self._n_swa = backend.info.n_swa
         self._unified = backend.info.unified
         self._n_ctx = backend.info.n_ctx
-        self._budget = checkpoint_bytes
         # Least recently used first.
         self._sequences = [sequence_type(i) for i in range(backend.info.n_sequences)]
-        self._checkpoints: dict[int, list[Checkpoint]] = {s.id: [] for s in self._sequences}
+        self._checkpoints = Checkpoints((s.id for s in self._sequences), checkpoint_bytes)
         self._held: set[int] = set()
 
     def checkpoints(self, sequence: KVSequence) -> tuple[int, ...]:
         """The positions of the sequence's checkpoints, ascending."""
-        return tuple(c.position for c in self._checkpoints[sequence.id])
+        return tuple(c.position for c in self._checkpoints.of(sequence.id))
 
     def acquire(self, tokens: Sequence[int]) -> Reuse:
         """Make the best sequence ready for the prompt ``tokens`` (at least one): from memory, or from disk.
@@ -202,7 +186,7 @@ class PrefixCache:
         """Empty a sequence."""
         self._backend.seq_rm(sequence.id, 0, -1)
         sequence.cut(0)
-        self._forget_beyond(sequence, 0)
+        self._checkpoints.forget_beyond(sequence.id, 0)
 
     def reset(self) -> None:
         """Empty all sequences: after a fault nobody knows what the memory holds."""
@@ -212,11 +196,10 @@ class PrefixCache:
     def save_checkpoint(self, sequence: KVSequence, requested: bool = True) -> None:
         """Save the window at the end of the sequence, where there is a window and none is saved yet."""
         position = len(sequence)
-        saved = self._checkpoints[sequence.id]
-        if self._n_swa == 0 or position == 0 or any(c.position == position for c in saved):
+        if self._n_swa == 0 or position == 0 or self._checkpoints.has(sequence.id, position):
             return
-        saved.append(Checkpoint(position, requested, self._backend.save_window(sequence.id)))
-        saved.sort(key=lambda c: c.position)
+        window = self._backend.save_window(sequence.id)
+        self._checkpoints.add(sequence.id, Checkpoint(position, requested, window))
         self._evict()
 
     def _best(self, tokens: Sequence[int]) -> tuple[KVSequence, int]:
@@ -231,12 +214,8 @@ class PrefixCache:
         """How many of ``matched`` tokens can be kept, by a cut or by restoring a checkpoint."""
         if sequence.can_cut(matched, self._backend.seq_pos_min(sequence.id), self._n_swa):
             return matched
-        best = self._nearest(sequence, matched)
+        best = self._checkpoints.nearest(sequence.id, matched)
         return best.position if best else 0
-
-    def _nearest(self, sequence: KVSequence, length: int) -> Checkpoint | None:
-        """The last checkpoint at or before ``length``."""
-        return next((c for c in reversed(self._checkpoints[sequence.id]) if c.position <= length), None)
 
     def _place(self, source: KVSequence, matched: int) -> KVSequence:
         """The sequence to work in: ``source``, or a copy of it where that loses fewer tokens.
@@ -297,9 +276,9 @@ class PrefixCache:
             self.drop(target)
             return False
         target.replace(saved.tokens.tolist())
-        self._checkpoints[target.id] = [
-            Checkpoint(window.position, window.requested, bytes(window.data)) for window in saved.windows
-        ]
+        self._checkpoints.replace(
+            target.id, (Checkpoint(window.position, window.requested, bytes(window.data)) for window in saved.windows)
+        )
         return True
 
     def _save_displaced(self, sequence: KVSequence) -> None:
@@ -317,7 +296,7 @@ class PrefixCache:
     def _snapshot(self, sequence: KVSequence, *, static: bool = False) -> SavedSequence:
         state = self._backend.save_sequence(sequence.id)
         tokens = np.asarray(sequence.tokens, np.int32)
-        saved = [Window(c.position, c.requested, c.data) for c in self._checkpoints[sequence.id]]
+        saved = [Window(c.position, c.requested, c.data) for c in self._checkpoints.of(sequence.id)]
         # The first and the newest ones, together no larger than the rest: rewinds seldom go further back.
         kept, room = saved[:1], state.nbytes
         for window in reversed(saved[1:]):
@@ -330,7 +309,7 @@ class PrefixCache:
         """Copy, and cut if that needs no checkpoint; the memory may hold one row more than the record."""
         self._backend.seq_cp(source.id, target.id, 0, -1)
         target.copy_from(source)
-        self._checkpoints[target.id] = list(self._checkpoints[source.id])
+        self._checkpoints.replace(target.id, self._checkpoints.of(source.id))
         self._cut(target, matched)
         # Rows that the window has left behind are room for new ones, but never while two sequences have them: a shared
         # ring would soon be full. Saved and restored, the copy has rows of its own.
@@ -357,17 +336,17 @@ class PrefixCache:
         if beyond and not self._backend.seq_rm(sequence.id, length, -1):
             return False
         sequence.cut(length)
-        self._forget_beyond(sequence, length)
+        self._checkpoints.forget_beyond(sequence.id, length)
         return True
 
     def _restore(self, sequence: KVSequence, length: int) -> None:
         """Go back to the last checkpoint at or before ``length``, or to nothing."""
-        checkpoint = self._nearest(sequence, length)
+        checkpoint = self._checkpoints.nearest(sequence.id, length)
         if checkpoint is None or not self._load(sequence, checkpoint):
             self.drop(sequence)
             return
         sequence.cut(checkpoint.position)
-        self._forget_beyond(sequence, checkpoint.position)
+        self._checkpoints.forget_beyond(sequence.id, checkpoint.position)
 
     def _load(self, sequence: KVSequence, checkpoint: Checkpoint) -> bool:
         try:
@@ -376,39 +355,9 @@ class PrefixCache:
             return False
         return self._backend.seq_rm(sequence.id, checkpoint.position, -1)
 
-    def _forget_beyond(self, sequence: KVSequence, length: int) -> None:
-        self._checkpoints[sequence.id] = [c for c in self._checkpoints[sequence.id] if c.position <= length]
-
     def _touch(self, sequence: KVSequence) -> None:
         self._sequences.remove(sequence)
         self._sequences.append(sequence)
 
     def _evict(self) -> None:
-        """Free checkpoints until the budget holds; a fork shares its source's, which count once."""
-        while sum(len(c.data) for c in self._distinct()) > self._budget:
-            victim = self._least_useful()
-            for saved in self._checkpoints.values():
-                if victim in saved:
-                    saved.remove(victim)
-
-    def _distinct(self) -> set[Checkpoint]:
-        return {c for saved in self._checkpoints.values() for c in saved}
-
-    def _least_useful(self) -> Checkpoint:
-        """What to free first: the worker's own, then others; oldest sequences first.
-
-        The first (the system prompt's) and the last checkpoint of each sequence are spared while there is any other.
-        Among the rest that one goes that stands close to its neighbours and far from the end: rewinds go back a turn or
-        two far more often than twenty.
-        """
-        for requested in (False, True):
-            for sequence in self._sequences:
-                saved = self._checkpoints[sequence.id]
-                spacing = {
-                    c: (after.position - before.position) / (saved[-1].position - c.position)
-                    for before, c, after in zip(saved, saved[1:], saved[2:], strict=False)
-                    if c.requested is requested
-                }
-                if spacing:
-                    return min(spacing, key=lambda c: spacing[c])
-        return next(self._checkpoints[s.id] for s in self._sequences if self._checkpoints[s.id])[-1]
+        self._checkpoints.evict([sequence.id for sequence in self._sequences])

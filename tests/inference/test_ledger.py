@@ -16,6 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
+from inference.backend import Backend
+from inference.checkpoints import DEFAULT_CHECKPOINT_BYTES, Checkpoint, Checkpoints
 from inference.controller import Controller, Knowledge
 from inference.drafters import Drafter, LookupDrafter
 from inference.drafters.copy import CopyDrafter
@@ -23,7 +25,7 @@ from inference.drafters.forced import ForcedDrafter
 from inference.errors import ContextOverflow, DecodeFailed
 from inference.kv_file import SavedSequence
 from inference.planner import AlwaysDraft, Planner
-from inference.prefix_cache import Checkpoint, Disk, DiskPolicy, PrefixCache, Reuse
+from inference.prefix_cache import Disk, DiskPolicy, PrefixCache, Reuse
 from inference.request import (
     Branch,
     BranchDecoded,
@@ -436,46 +438,74 @@ class DropForgetsTheMemory(PrefixCache):
         sequence.cut(0)
 
 
-class CheckpointsOutliveTheCut(PrefixCache):
-    def _forget_beyond(self, sequence: KVSequence, length: int) -> None:
+class FaultyCheckpoints(PrefixCache):
+    kind: type[Checkpoints]
+
+    def __init__(
+        self,
+        backend: Backend,
+        checkpoint_bytes: int = DEFAULT_CHECKPOINT_BYTES,
+        sequence_type: type[KVSequence] = KVSequence,
+        disk: Disk | None = None,
+        left_to_others: int = 0,
+    ) -> None:
+        super().__init__(backend, checkpoint_bytes, sequence_type, disk, left_to_others)
+        self._checkpoints = self.kind(range(backend.info.n_sequences), checkpoint_bytes)
+
+
+class _NothingForgotten(Checkpoints):
+    def forget_beyond(self, sequence: int, length: int) -> None:
         pass
 
 
-class CheckpointOfTheNextPosition(PrefixCache):
-    def _nearest(self, sequence: KVSequence, length: int) -> Checkpoint | None:
-        return super()._nearest(sequence, length + 1)
+class CheckpointsOutliveTheCut(FaultyCheckpoints):
+    kind = _NothingForgotten
 
 
-class OldestCheckpointOnly(PrefixCache):
-    def _nearest(self, sequence: KVSequence, length: int) -> Checkpoint | None:
-        return next((c for c in self._checkpoints[sequence.id] if c.position <= length), None)
+class _NextPosition(Checkpoints):
+    def nearest(self, sequence: int, length: int) -> Checkpoint | None:
+        return super().nearest(sequence, length + 1)
+
+
+class CheckpointOfTheNextPosition(FaultyCheckpoints):
+    kind = _NextPosition
+
+
+class _OldestOnly(Checkpoints):
+    def nearest(self, sequence: int, length: int) -> Checkpoint | None:
+        return next((c for c in self.of(sequence) if c.position <= length), None)
+
+
+class OldestCheckpointOnly(FaultyCheckpoints):
+    kind = _OldestOnly
 
 
 class CheckpointSavedOnePositionLate(PrefixCache):
     def save_checkpoint(self, sequence: KVSequence, requested: bool = True) -> None:
         super().save_checkpoint(sequence, requested)
-        self._checkpoints[sequence.id] = [
+        late = [
             replace(c, position=c.position + 1) if c.position == len(sequence) else c
-            for c in self._checkpoints[sequence.id]
+            for c in self._checkpoints.of(sequence.id)
         ]
+        self._checkpoints.replace(sequence.id, late)
 
 
 class WindowUsedBeforeTheCopy(PrefixCache):
     def _copy(self, source: KVSequence, target: KVSequence, matched: int) -> None:
         self._backend.seq_cp(source.id, target.id, 0, -1)
         target.copy_from(source)
-        self._checkpoints[target.id] = list(self._checkpoints[source.id])
+        self._checkpoints.replace(target.id, self._checkpoints.of(source.id))
 
 
 class RestoreWithoutCut(PrefixCache):
     def _restore(self, sequence: KVSequence, length: int) -> None:
-        checkpoint = self._nearest(sequence, length)
+        checkpoint = self._checkpoints.nearest(sequence.id, length)
         if checkpoint is None:
             self.drop(sequence)
             return
         self._backend.load_window(sequence.id, checkpoint.data)
         sequence.cut(checkpoint.position)
-        self._forget_beyond(sequence, checkpoint.position)
+        self._checkpoints.forget_beyond(sequence.id, checkpoint.position)
 
 
 class ForkWithoutCopy(PrefixCache):
