@@ -27,7 +27,9 @@ CALL = ToolCall("c1", "bash", {"command": "ls"})
 
 def shown(*events: AgentEvent, answers: bool = True, terminal: bool = False) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, force_terminal=terminal, width=100, highlight=False)
+    # Whatever terminal the tests themselves run in.
+    environment = {"TERM": "xterm-256color"}
+    console = Console(file=stream, force_terminal=terminal, width=100, highlight=False, _environ=environment)
     with LiveView(console, answers=answers) as view:
         for event in events:
             view.handle(event)

@@ -7,16 +7,14 @@ ordinary user and prints a table.
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.attacks.ground import Ground
 from tests.attacks.suite import ATTACKS, ATTRIBUTES, Attack
+from tests.fakes.confined import folder_at_home
 from tools.sandbox.policy import Tier
 from tools.sandbox.probe import Found, find_tier
 
@@ -40,14 +38,7 @@ def ground_in(tier: Tier | None) -> Generator[Ground]:
     found = None if tier is None else _found(tier)
     if found is not None and found.tier is not tier:
         pytest.skip(f"no {tier} here: {found.shortfall}")
-    place = Path.home() / ".cache"
-    if not os.access(place if place.exists() else place.parent, os.W_OK):
-        pytest.skip("the home folder cannot be written")
-    place.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory(dir=place, prefix="gemma-attacks-") as name,
-        Ground(Path(name, "g"), found) as made,
-    ):
+    with folder_at_home() as folder, Ground(folder / "g", found) as made:
         yield made
 
 

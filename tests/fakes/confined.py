@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import pwd
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -33,9 +34,14 @@ def tier_here(tier: Tier) -> Found:
 @contextmanager
 def folder_at_home() -> Generator[Path]:
     """An empty folder below the home folder, because commands do not see /tmp as it is."""
-    place = Path.home() / ".cache"
-    if not os.access(place if place.exists() else place.parent, os.W_OK):
-        pytest.skip("the home folder cannot be written")
+    # HOME may be set to a folder in /tmp; the home folder of the account seldom is.
+    homes = (Path.home(), Path(pwd.getpwuid(os.getuid()).pw_dir))
+    home = next((each for each in homes if not each.resolve().is_relative_to("/tmp")), None)
+    if home is None:
+        pytest.skip("the home folder is in /tmp, which commands do not see as it is")
+    place = home / ".cache"
+    if not os.access(place if place.exists() else home, os.W_OK):
+        pytest.skip(f"{home} cannot be written")
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place, prefix="gemma-test-") as name:
         yield Path(name).resolve()
