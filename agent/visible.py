@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _NAMED = 4  # characters that one warning names
 _LONG_LINE = 300
@@ -19,14 +19,14 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = "\u200c\u200d\ufe0e\ufe0f"  # of emoji and of scripts that need them
 # Letters that most fonts draw like Latin ones, and signs that they draw like those of a shell.
 _LETTERS = frozenset("аеорсухіјѕһԁԛԝվոսցօАВЕЅІЈКМНОРСТУХԚԜαινορυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ")
+_DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63"  # - with a letter behind it
 _SIGNS = frozenset(
-    "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63"  # - with a letter behind it
+    f"{_DASHES}"
     "\u2044\u2215\u2571\u29f8\u2216\u29f5"  # / and backslash
     "\u2018\u2019\u02bc\u02b9\u2032\u201c\u201d\u02ba\u2033\u02cb"  # quotes
     "\u01c0\u2223\u2758\ufe69\u2024\u037e\u223c\u02dc"  # | $ . ; ~
 )
-_DASH_SIGNS = frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe63")
-_DASHES = re.compile("(?<!\\w)[\u2010-\u2015\u2212\ufe63]+(?=\\w)")
+_FLAG = re.compile(f"(?<!\\w)[{_DASHES}]+(?=\\w)")
 
 
 def visible(text: str) -> str:
@@ -59,9 +59,10 @@ def warnings_about_command(command: str) -> tuple[str, ...]:
 
 def _warnings(text: str, *, signs: bool) -> tuple[str, ...]:
     found: list[str] = []
-    if hidden := [char for char in text if _is_hidden(char)]:
+    chars = dict.fromkeys(text)  # each one is looked for in the whole text
+    if hidden := [char for char in chars if _is_hidden(char)]:
         found.append(f"It holds characters that cannot be seen: {_names(hidden)}.")
-    if alike := [char for char in text if _resembles(char, text, signs=signs)]:
+    if alike := [char for char in chars if _resembles(char, text, signs=signs)]:
         found.append(f"It holds characters that look like others: {_names(alike)}.")
     return tuple(found)
 
@@ -80,7 +81,7 @@ def _resembles(char: str, text: str, *, signs: bool) -> bool:
     if char.isascii() or _is_hidden(char):
         return False
     if char in _SIGNS:
-        return signs and (char not in _DASH_SIGNS or any(char in found[0] for found in _DASHES.finditer(text)))
+        return signs and (char not in _DASHES or any(char in found[0] for found in _FLAG.finditer(text)))
     plain = unicodedata.normalize("NFKC", char)
     if len(plain) == 1 and plain.isascii() and not char.isnumeric():
         return True
@@ -93,7 +94,6 @@ def _beside_latin(char: str, text: str) -> bool:
     return any(any(each.isascii() for each in word) or all(each in _LETTERS for each in word) for word in words)
 
 
-def _names(chars: Iterable[str]) -> str:
-    unique = list(dict.fromkeys(chars))
-    named = [f"U+{ord(char):04X} {unicodedata.name(char, 'unnamed').lower()}" for char in unique[:_NAMED]]
-    return ", ".join(named) + (f" and {len(unique) - _NAMED} more" if len(unique) > _NAMED else "")
+def _names(chars: Sequence[str]) -> str:
+    named = [f"U+{ord(char):04X} {unicodedata.name(char, 'unnamed').lower()}" for char in chars[:_NAMED]]
+    return ", ".join(named) + (f" and {len(chars) - _NAMED} more" if len(chars) > _NAMED else "")
