@@ -67,12 +67,12 @@ class Rulesets:
         # Rules are of the folders themselves, not of their names: one that was made anew needs a new ruleset.
         folders = [_identity(path) for path in (policy.workspace, *policy.writable, *policy.hidden)]
         key = (policy.writable, policy.hidden, policy.visible, policy.temporary, policy.network, *folders)
-        descriptor, until = self._made.get(key, (-1, 0.0))
-        if time.monotonic() > until:
-            self.close()  # the others are about as old
-            descriptor = ruleset(policy)
-            self._made[key] = (descriptor, time.monotonic() + _KEEP_S)
-        return os.dup(descriptor)
+        now = time.monotonic()
+        for old in [each for each, (_, until) in self._made.items() if now > until]:
+            os.close(self._made.pop(old)[0])
+        if key not in self._made:
+            self._made[key] = (ruleset(policy), now + _KEEP_S)
+        return os.dup(self._made[key][0])
 
     def close(self) -> None:
         """Close them all."""
