@@ -27,7 +27,7 @@ _NOT_STARTED = 127
 def main(spec: dict[str, Any]) -> int:
     """Run ``spec``'s command with empty input; returns its exit code, 128 + signal number when a signal ended it.
 
-    ``spec`` is made by ``tools.process.launcher``: command, folder, environment, and confinement or None.
+    ``spec`` is made by ``tools.launch.launcher``: command, folder, environment, and confinement or None.
     """
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans among the descendants become our children instead of init's
     reader, writer = os.pipe()

@@ -45,7 +45,7 @@ class Aftermath:
             self._active += 1
             if self._active == 1:
                 self._mounted = mounted
-                self._git = {entry: (identity(entry), fault_of(entry)) for entry in before.git}
+                self._git = {entry: self._facts_of(entry) for entry in before.git}
                 guarded = (*plan.placeholders, *(() if mounted else plan.policy.read_only))
                 roots = [self._workspace, *(each for each in plan.policy.writable if each != self._workspace)]
                 outside = [each for each in roots if not each.is_relative_to(self._workspace)]
@@ -92,6 +92,11 @@ class Aftermath:
     def _save(self) -> None:
         pending: Any = ([str(path) for path in self._made], [guard.dump() for guard in self._guards])
         (self._private.path / PENDING).write_bytes(marshal.dumps(pending))
+
+    def _facts_of(self, entry: Path) -> tuple[tuple[object, ...], str]:
+        """A git folder's identity and fault; its settings are read again only when they have changed."""
+        now, known = identity(entry), self._git.get(entry)
+        return known if known is not None and known[0] == now else (now, fault_of(entry))
 
     def _look_at_git(self, after: Survey) -> list[str]:
         """Git folders that would start programs now and did not before are moved out of the workspace."""

@@ -6,7 +6,6 @@ It starts nothing. The order of the arguments matters: later mounts lie on top o
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -88,8 +87,3 @@ def _resolver() -> list[str]:
     """The name servers' file, where it is a link into /run."""
     real = os.path.realpath("/etc/resolv.conf")
     return ["--ro-bind", real, real] if real.startswith("/run/") and Path(real).exists() else []
-
-
-def shell_available() -> bool:
-    """Whether there is the shell that the script is for."""
-    return shutil.which("sh", path="/bin:/usr/bin") is not None

@@ -15,7 +15,7 @@ from tools.git import Git, GitError
 from tools.launch import CommandLine
 from tools.protected import READ_ONLY_NAMES
 from tools.sandbox.hidden import HiddenPlaces
-from tools.sandbox.policy import PROGRAM_VARIABLES, Policy, inside_any, program_folders
+from tools.sandbox.policy import PROGRAM_VARIABLES, Policy, program_folders
 from tools.sandbox.repository import git_places
 from tools.sandbox.survey import Survey
 
@@ -50,6 +50,7 @@ class Planner:
         self._hidden = HiddenPlaces(self._home, user.own)
         self._programs: tuple[tuple[str, ...], tuple[Path, ...]] = ((), ())
         self._tracked: dict[tuple[Path, int], bool] = {}
+        self._own_code = _code_inside(self._workspace)
 
     @property
     def writable_at_all(self) -> bool:
@@ -61,7 +62,7 @@ class Planner:
         workspace = self._workspace
         git = git_places(workspace, found.git)
         protected = [workspace / name for name in READ_ONLY_NAMES if name != ".git"]
-        protected += [*git.read_only, *self._own_code()]
+        protected += [*git.read_only, *(path for path in self._own_code if path.exists())]
         writes = access.writes and self.writable_at_all
         missing = [path for path in protected if not os.path.lexists(path)]
         policy = Policy(
@@ -86,13 +87,6 @@ class Planner:
             self._programs = (key, program_folders(line.environment))
         return self._programs[1]
 
-    def _own_code(self) -> list[Path]:
-        """What runs as us, where that lies in the workspace: changing it would be a way out at the next start."""
-        places = [Path(sys.prefix), *(_PACKAGES / name for name in _OWN_CODE)]
-        real = [Path(os.path.realpath(path)) for path in places]
-        inside = [path for path in real if path != self._workspace and path.is_relative_to(self._workspace)]
-        return [path for path in inside if path.exists()]
-
     def _is_secret(self, path: Path) -> bool:
         """By its name it is; but certificates are none, and keys that are committed are everybody's."""
         name = path.name.lower()
@@ -112,14 +106,16 @@ class Planner:
             return False
 
 
+def _code_inside(workspace: Path) -> tuple[Path, ...]:
+    """What runs as us, where that lies in the workspace: changing it would be a way out at the next start."""
+    places = [Path(sys.prefix), *(_PACKAGES / name for name in _OWN_CODE)]
+    real = [Path(os.path.realpath(path)) for path in places]
+    return tuple(path for path in real if path != workspace and path.is_relative_to(workspace))
+
+
 def _has_private_key(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return b"PRIVATE KEY" in file.read(_HEAD_BYTES)
     except OSError:
         return True
-
-
-def inside_writable(path: Path, policy: Policy) -> bool:
-    """Whether commands may write a path."""
-    return inside_any(path, policy.writable) and not inside_any(path, policy.read_only)

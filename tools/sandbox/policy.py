@@ -30,7 +30,7 @@ class Policy:
 
     ``writable`` are folders that exist. ``read_only`` and ``masks`` (file -> file shown in its place) count within
     them. ``hidden`` files and folders are empty or not there. ``visible`` must be readable although they lie in a
-    place that is hidden or replaced: interpreters. ``temporary`` stands for /tmp, ``caches`` for tools' caches.
+    place that is hidden or replaced: interpreters. ``temporary`` stands for /tmp.
     """
 
     folder: Path

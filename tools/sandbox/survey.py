@@ -11,6 +11,7 @@ import stat
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tools.protected import is_secret
 
@@ -26,8 +27,7 @@ _GENERATED = frozenset(
 _BARE_REPOSITORY = frozenset({"HEAD", "objects", "refs"})
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):  # thousands are made and compared for each command
     """What changes whenever a file does; times in nanoseconds. ``changed`` (ctime) cannot be set by a program."""
 
     mode: int
