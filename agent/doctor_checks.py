@@ -28,6 +28,7 @@ from agent.paths import config_file, state_dir
 from inference.hardware import physical_cores
 from inference.memory import MINIMUM_CONTEXT, available_bytes
 from tools.files import ripgrep
+from tools.programs import find_program
 from tools.sandbox.policy import Tier
 from tools.sandbox.probe import find_tier
 
@@ -133,7 +134,7 @@ def hub(options: ModelOptions) -> Finding:
 def programs() -> list[Finding]:
     """Programs that tools use."""
     findings = [_program("git", "install git: without it there is no undo by repository, no root, no review")]
-    program = ripgrep()
+    program = ripgrep(Path.cwd())
     advice = "install ripgrep: searches then take a fraction of the time"
     found = Finding("rg", Status.GOOD, program) if program else Finding("rg", Status.LIMITED, "not found", advice)
     return [*findings, found]
@@ -213,7 +214,7 @@ def _other_model(path: Path) -> Finding:
 
 
 def _program(name: str, advice: str) -> Finding:
-    path = shutil.which(name)
+    path = find_program(name, Path.cwd())
     if path is None:
         return Finding(name, Status.LIMITED, "not found", advice)
     return Finding(name, Status.GOOD, _first_line([path, "--version"]) or path)

@@ -6,23 +6,23 @@ It opens no file; which of them may be read is ``tools.workspace``'s matter.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from tools.atomic import TEMPORARY_PREFIX
 from tools.git import Git, GitError, find_root
+from tools.programs import find_program
 
 MAX_FILES = 20_000
 _TIMEOUT_S = 20.0
 _SKIPPED = frozenset({".git", ".hg", ".svn", ".agent", "node_modules", "__pycache__", ".venv", ".tox", ".mypy_cache"})
 
 
-def ripgrep() -> str | None:
-    """The path of ``rg``: beside the running interpreter (its wheel puts it there), else on PATH, else None."""
+def ripgrep(root: Path) -> str | None:
+    """The path of ``rg`` for work in ``root``: beside the interpreter (its wheel puts it there), on PATH, or None."""
     beside = Path(sys.executable).parent / "rg"
-    return str(beside) if os.access(beside, os.X_OK) else shutil.which("rg")
+    return str(beside) if os.access(beside, os.X_OK) else find_program("rg", root)
 
 
 def ripgrep_environment() -> dict[str, str]:
@@ -36,7 +36,7 @@ def list_files(root: Path, program: str | None = None) -> list[str]:
     Ignore files are respected by rg (``program``, looked up when not given; empty for none) or else by git; without
     both, well-known folders of generated files are left out. Symbolic links are neither listed nor followed.
     """
-    program = ripgrep() if program is None else program
+    program = ripgrep(root) if program is None else program
     found = _by_ripgrep(root, program) if program else None
     if found is None:
         found = _by_git(root)

@@ -10,6 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.programs import find_program
+
 _TIMEOUT_S = 30.0
 
 # Each of these keys, set in a repository's config, made a plain git command run a program.
@@ -139,10 +141,13 @@ def _split(fields: bytes) -> list[str]:
 
 
 def _run(folder: Path, arguments: list[str]) -> bytes:
+    program = find_program("git", folder)
+    if program is None:
+        raise GitError("git is not installed.")
     flags = [flag for setting in _HARDENED for flag in ("-c", setting)]
     try:
         done = subprocess.run(
-            ["git", "--no-pager", "--literal-pathspecs", *flags, *arguments],
+            [program, "--no-pager", "--literal-pathspecs", *flags, *arguments],
             cwd=folder,
             env=_environment(),
             stdin=subprocess.DEVNULL,
@@ -150,8 +155,6 @@ def _run(folder: Path, arguments: list[str]) -> bytes:
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise GitError("git is not installed, or the folder is gone.") from error
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise GitError(f"git {arguments[0]} could not run: {error}") from error
     if done.returncode != 0:

@@ -64,7 +64,7 @@ class GrepTool:
         return ToolOutput(note + _told(arguments, found))
 
     async def _search(self, query: Query) -> Found:
-        program = ripgrep() if self._program is None else self._program
+        program = ripgrep(query.root) if self._program is None else self._program
         if program:
             return await asyncio.to_thread(by_ripgrep, query, program)
         return await asyncio.to_thread(by_python, query)

@@ -27,7 +27,7 @@ FILES = {
 @pytest.fixture(params=["ripgrep", "python"])
 def hands(request: pytest.FixtureRequest, tmp_path: Path) -> Hands:
     """Hands in a git repository; the grep tool with ripgrep, or with nothing but Python."""
-    if request.param == "ripgrep" and ripgrep() is None:
+    if request.param == "ripgrep" and ripgrep(tmp_path) is None:
         pytest.skip("ripgrep is not installed")
     grep = GrepTool(program="" if request.param == "python" else None)
     hands = Hands(tmp_path, (*(tool for tool in all_tools() if tool.name != "grep"), grep))
