@@ -76,7 +76,7 @@ class Git:
 
     def status(self) -> list[tuple[str, str]]:
         """Changed and untracked files as (two-letter code of ``git status``, path), in git's order."""
-        fields = self._read("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=all")
+        fields = self.read("status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=all")
         found: list[tuple[str, str]] = []
         parts = iter(_split(fields))
         for part in parts:
@@ -87,28 +87,28 @@ class Git:
 
     def is_tracked(self, path: str) -> bool:
         """Whether ``path`` is in the index."""
-        return bool(self._read("ls-files", "-z", "--", path))
+        return bool(self.read("ls-files", "-z", "--", path))
 
     def ls_files(self, untracked: bool = True) -> list[str]:
         """The files in the index, and those neither tracked nor ignored; sorted, each once."""
         others = ["--others"] if untracked else []
-        return sorted(set(_split(self._read("ls-files", "-z", "--cached", *others, "--exclude-standard"))))
+        return sorted(set(_split(self.read("ls-files", "-z", "--cached", *others, "--exclude-standard"))))
 
     def diff(self, paths: tuple[str, ...] = (), cached: bool = False, context_lines: int = 3) -> str:
         """The unified diff of the work tree against the index, or with ``cached`` of the index against the head."""
         flags = [*_DIFF_FLAGS, f"--unified={context_lines}", *(["--cached"] if cached else [])]
-        return self._read("diff", *flags, "--", *paths).decode("utf-8", "replace")
+        return self.read("diff", *flags, "--", *paths).decode("utf-8", "replace")
 
     def show(self, path: str, revision: str = "HEAD") -> bytes | None:
         """A file's content in a commit (``revision``) or in the index (empty string); None when it is not there."""
         try:
-            return self._read("cat-file", "blob", f"{revision}:./{path}")
+            return self.read("cat-file", "blob", f"{revision}:./{path}")
         except GitError:
             return None
 
     def read(self, *arguments: str) -> bytes:
-        """What a reading command of git prints; only for modules of this package that ask more of git than this one."""
-        return self._read(*arguments)
+        """What a reading command of git prints, for those who ask more of git than the methods here."""
+        return _run(self.root, [*self._without_filters(), *arguments])
 
     def configured(self, key: str, kind: str = "") -> str | None:
         """A setting as the user and the repository have it, not as we set it for our own calls; None when unset."""
@@ -120,9 +120,6 @@ class Git:
         fields = _split(out)
         values = [value for scope, value in zip(fields[::2], fields[1::2], strict=False) if scope != "command"]
         return values[-1] if values else None
-
-    def _read(self, *arguments: str) -> bytes:
-        return _run(self.root, [*self._without_filters(), *arguments])
 
     def _without_filters(self) -> list[str]:
         """Flags that switch off each configured clean, smudge and process filter (they are commands)."""
