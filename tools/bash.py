@@ -13,10 +13,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 import prompts
 from tools.arguments import Arguments
 from tools.base import Effect, ToolContext, ToolOutput
-from tools.commands import Access, Outcome
+from tools.commands import Access, Outcome, RunningCommand
 from tools.jobs import Job, Jobs
 from tools.launch import shell_line
-from tools.process import Command, Completed, End
+from tools.process import Completed, End
 from tools.truncate import certain_head, head_and_tail
 
 DEFAULT_TIMEOUT_S = 120.0
@@ -89,7 +89,7 @@ class BashTool:
             return await self._look(job, kill=False)
         timeout_s = min(MAX_TIMEOUT_S, arguments.timeout if arguments.timeout > 0 else DEFAULT_TIMEOUT_S)
         running = await context.commands.start(line, access, context.emit)
-        telling = asyncio.create_task(_tell_settled(running.command, context.settled))
+        telling = asyncio.create_task(_tell_settled(running, context.settled))
         try:
             outcome = await running.finish(timeout_s, context.cancelled)
         finally:
@@ -106,17 +106,17 @@ class BashTool:
         if kill or not command.running:
             notices = await job.running.end()  # collects the last output, too
         state = "is running" if command.running else f"ended with exit code {command.code}"
-        output = _bounded(command.output())
+        output = _bounded(job.running.output())
         said = "".join(f"\n({notice})" for notice in notices)
         return ToolOutput(f"{output}\n(job {job.id} {'was stopped' if kill else state}){said}")
 
 
-async def _tell_settled(command: Command, settled: Callable[[str], None]) -> None:
+async def _tell_settled(running: RunningCommand, settled: Callable[[str], None]) -> None:
     """Tell, until cancelled, which beginning of the result is certain already."""
     told = 0
-    while True:
+    while not running.may_withhold:
         await asyncio.sleep(_SETTLED_EVERY_S)
-        certain = certain_head(command.output().lstrip("\n"), MAX_CHARACTERS)
+        certain = certain_head(running.output().lstrip("\n"), MAX_CHARACTERS)
         if len(certain) > told:
             told = len(certain)
             settled(certain)

@@ -43,7 +43,16 @@ class RunningCommand(Protocol):
 
     @property
     def command(self) -> Command:
-        """The process, its output so far, and whether it runs."""
+        """The process, and whether it runs. What it wrote is shown by ``output`` only."""
+        ...
+
+    @property
+    def may_withhold(self) -> bool:
+        """Whether the output may yet be withheld: then no part of it is certain before the end."""
+        ...
+
+    def output(self) -> str:
+        """Head and tail of the output so far, as far as they may be shown."""
         ...
 
     async def finish(self, timeout_s: float, cancelled: Callable[[], bool] | None = None) -> Outcome:
@@ -83,6 +92,13 @@ class _Running:
     @property
     def command(self) -> Command:
         return self._command
+
+    @property
+    def may_withhold(self) -> bool:
+        return False
+
+    def output(self) -> str:
+        return self._command.output()
 
     async def finish(self, timeout_s: float, cancelled: Callable[[], bool] | None = None) -> Outcome:
         return Outcome(await self._command.finish(timeout_s, cancelled))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tools.commands import Outcome
 from tools.launch import Launch
-from tools.process import Command, Completed
+from tools.process import Command
 from tools.sandbox.capture import Captured
 from tools.sandbox.policy import Policy
 from tools.sandbox.watch import OpenWatch
@@ -45,6 +45,8 @@ class Confined:
             emit = None if prepared.watch is not None else emit
             command = await Command.start(prepared.launch, emit, prepared.policy.limits)
         except BaseException:
+            if prepared.watch is not None:
+                prepared.watch.close()
             await asyncio.shield(asyncio.to_thread(prepared.settle))
             raise
         return cls(prepared, command)
@@ -54,13 +56,23 @@ class Confined:
         """The process."""
         return self._command
 
+    @property
+    def may_withhold(self) -> bool:
+        """Where secrets cannot be hidden, only the end tells whether one was read."""
+        return self._prepared.watch is not None
+
+    def output(self) -> str:
+        """The output so far, or that it is withheld."""
+        return self._shown(self._command.output())
+
     async def finish(self, timeout_s: float, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Wait for the end and look at what it left."""
         try:
             completed = await self._command.finish(timeout_s, cancelled)
         finally:
             captured, notices = await asyncio.shield(self._settle())
-        return Outcome(self._shown(completed), captured.changes, captured.lost, notices, captured.watched)
+        completed = replace(completed, output=self._shown(completed.output))
+        return Outcome(completed, captured.changes, captured.lost, notices, captured.watched)
 
     async def end(self) -> tuple[str, ...]:
         """Kill it and look at what it left."""
@@ -70,15 +82,12 @@ class Confined:
     async def _settle(self) -> tuple[Captured, tuple[str, ...]]:
         if self._settled is None:
             self._settled = (Captured(), ())
+            if self._prepared.watch is not None:
+                self._prepared.watch.close()
             self._settled = await asyncio.to_thread(self._prepared.settle)
         return self._settled
 
-    def _shown(self, completed: Completed) -> Completed:
+    def _shown(self, output: str) -> str:
         watch = self._prepared.watch
-        if watch is None:
-            return completed
-        opened = watch.opened()
-        watch.close()
-        if not opened:
-            return completed
-        return replace(completed, output=_WITHHELD.format(names=", ".join(path.name for path in opened)))
+        opened = () if watch is None else watch.opened()
+        return _WITHHELD.format(names=", ".join(path.name for path in opened)) if opened else output

@@ -16,10 +16,12 @@ _EVENT = struct.Struct("iIII")
 
 
 class OpenWatch:
-    """Watches the files from its making to ``close``."""
+    """Watches the files from its making to ``close``; what it saw is known for good."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._names: dict[int, Path] = {}
+        self._opened: dict[Path, None] = {}
+        self._closed = False
         library = ctypes.CDLL(None, use_errno=True)
         self._descriptor: int = library.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
@@ -31,19 +33,22 @@ class OpenWatch:
 
     def opened(self) -> list[Path]:
         """The files that were opened so far, each once."""
-        found: dict[Path, None] = {}
-        while True:
+        while not self._closed:
             try:
                 data = os.read(self._descriptor, 65_536)
             except BlockingIOError:
-                return list(found)
+                break
             at = 0
             while at < len(data):
                 number, _mask, _cookie, length = _EVENT.unpack_from(data, at)
                 at += _EVENT.size + length
                 if number in self._names:
-                    found[self._names[number]] = None
+                    self._opened[self._names[number]] = None
+        return list(self._opened)
 
     def close(self) -> None:
         """Watch no longer."""
-        os.close(self._descriptor)
+        if not self._closed:
+            self.opened()
+            self._closed = True
+            os.close(self._descriptor)
