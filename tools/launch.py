@@ -74,7 +74,7 @@ def launcher(line: CommandLine, confinement: Mapping[str, Any] | None, descripto
         "environment": dict(line.environment),
         "confinement": None if confinement is None else dict(confinement),
     }
-    number = _temporary_file(_launcher() + marshal.dumps(spec))
+    number = file_in_memory(_launcher() + marshal.dumps(spec))
     run = (
         f"import marshal, os, sys; os.set_inheritable({number}, False); file = open({number}, 'rb'); space = {{}}; "
         "exec(marshal.load(file), space); sys.exit(space['main'](marshal.load(file)))"
@@ -89,8 +89,8 @@ def unconfined(line: CommandLine) -> Launch:
     return launcher(line, None)
 
 
-def _temporary_file(content: bytes) -> int:
-    """A descriptor, at its beginning, of a file without a name."""
+def file_in_memory(content: bytes) -> int:
+    """A descriptor, at its beginning, of a file without a name; the caller closes it."""
     if sys.platform == "linux":
         number = os.memfd_create("launch")
     else:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.launch import file_in_memory
 from tools.sandbox.bubblewrap import arguments, find_bubblewrap
 from tools.sandbox.landlock import NEEDED_VERSION, landlock_version
 from tools.sandbox.policy import Policy, Tier
@@ -82,10 +83,8 @@ def _try(path: str, user_namespaces_off: bool) -> str:
         for folder in (workspace, temporary, outside):
             folder.mkdir()
         policy = Policy(workspace, workspace, temporary, (workspace,), hidden=(outside,))
-        number = os.memfd_create("seccomp")
+        number = file_in_memory(program(internet=True))
         try:
-            os.write(number, program(internet=True))
-            os.lseek(number, 0, os.SEEK_SET)
             made = arguments(policy, {"PATH": "/usr/bin:/bin"}, number, user_namespaces_off=user_namespaces_off)
             script = f"echo in > made; : > {outside}/escaped; echo >/dev/null; test -e /proc/self"
             done = subprocess.run(

@@ -6,14 +6,14 @@ Which tier it uses was found out by ``tools.sandbox.probe``; without one it refu
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tools.commands import Access, RunningCommand
 from tools.errors import ToolError
-from tools.launch import CommandLine, Launch, launcher
+from tools.launch import CommandLine, Launch, file_in_memory, launcher
 from tools.limits import Limits
 from tools.sandbox import bubblewrap, seatbelt
 from tools.sandbox.aftermath import Aftermath
@@ -50,8 +50,7 @@ class Sandbox:
         self._limits = limits or Limits()
         self._images = Images(self._workspace)
         self._rulesets = Rulesets()
-        self._private: PrivateFolder | None = None
-        self._aftermath: Aftermath | None = None
+        self._opened: tuple[PrivateFolder, Aftermath] | None = None
 
     async def start(
         self, line: CommandLine, access: Access, emit: Callable[[str], None] | None = None
@@ -69,39 +68,40 @@ class Sandbox:
 
     def close(self) -> None:
         """Remove the private folder; all commands must have ended."""
-        if self._private is not None:
-            self._private.close()
-            self._private = None
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None
         self._rulesets.close()
 
-    def _open_private(self) -> tuple[PrivateFolder, Aftermath]:
-        if self._private is None:
+    def _open(self) -> tuple[PrivateFolder, Aftermath]:
+        if self._opened is None:
             clear_stale(self._workspace, Aftermath.put_right)
-            self._private = PrivateFolder(not_in=self._workspace)
-        if self._aftermath is None:
-            self._aftermath = Aftermath(self._workspace, self._private)
-        return self._private, self._aftermath
+            private = PrivateFolder(not_in=self._workspace)
+            self._opened = (private, Aftermath(self._workspace, private))
+        return self._opened
 
     def _prepare(self, line: CommandLine, access: Access) -> Prepared:
         """Everything before the start; takes milliseconds, so not on the event loop."""
-        private, aftermath = self._open_private()
+        private, aftermath = self._open()
         before = survey(self._workspace)
         plan = self._planner.plan(line, access, before, private.temporary)
         _forget(before, plan)
         masks = tuple((path, private.mask(path)) for path in plan.secrets)
         policy = replace(plan.policy, masks=masks, limits=self._limits)
-        watch: OpenWatch | None = None
-        if self.found.tier is not Tier.BUBBLEWRAP and plan.secrets:
-            watch = OpenWatch(plan.secrets)  # they cannot be masked
+        mounted = self.found.tier is Tier.BUBBLEWRAP
         if access.writes:
             self._images.refresh(before)
-            policy = aftermath.begin(before, replace(plan, policy=policy), mounted=self.found.tier is Tier.BUBBLEWRAP)
+            policy = aftermath.begin(before, replace(plan, policy=policy), mounted=mounted)
+        settle = partial(self._settle, before, plan, aftermath if access.writes else None)
+        watch: OpenWatch | None = None
         try:
-            launch = self._launch(line, policy)
+            watch = OpenWatch(plan.secrets) if plan.secrets and not mounted else None  # they cannot be masked
+            return Prepared(self._launch(line, policy), policy, watch, settle)
         except BaseException:
-            self._settle(before, plan, aftermath if access.writes else None)
+            if watch is not None:
+                watch.close()
+            settle()
             raise
-        return Prepared(launch, policy, watch, lambda: self._settle(before, plan, aftermath if access.writes else None))
 
     def _settle(self, before: Survey, plan: Plan, aftermath: Aftermath | None) -> tuple[Captured, tuple[str, ...]]:
         """Everything after the end: what was put back, and what the files became."""
@@ -118,7 +118,7 @@ class Sandbox:
         environment = {**line.environment, **network, **cache_environment(inside / ".cache"), "TMPDIR": str(inside)}
         if policy.masks:
             _tell_git_of_masks(environment)
-        if not mounted and self.found.tier is Tier.LANDLOCK:
+        if self.found.tier is Tier.LANDLOCK:
             confinement = {
                 "ruleset": (rules := self._rulesets.get(policy)),
                 "seccomp": program(internet=policy.network),
@@ -127,9 +127,7 @@ class Sandbox:
             return launcher(replace(line, environment=environment), confinement, (rules,))
         if self.found.tier is Tier.SEATBELT:
             return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment), None)
-        filters = os.memfd_create("seccomp")
-        os.write(filters, program(internet=True))
-        os.lseek(filters, 0, os.SEEK_SET)
+        filters = file_in_memory(program(internet=True))
         made = bubblewrap.arguments(policy, environment, filters, user_namespaces_off=self.found.user_namespaces_off)
         argv = [self.found.program, *made, *bubblewrap.first_program(policy, line.argv)]
         return Launch(argv, {}, (filters,), asked_to_end=False)
