@@ -42,16 +42,9 @@ class Aftermath:
     def begin(self, before: Survey, plan: Plan, *, mounted: bool) -> Policy:
         """Note how things are; the policy with what had to be put in place. ``mounted``: mounts protect what exists."""
         with self._lock:
+            if self._active == 0:
+                self._note(before, plan, mounted=mounted)
             self._active += 1
-            if self._active == 1:
-                self._mounted = mounted
-                self._git = {entry: self._facts_of(entry) for entry in before.git}
-                guarded = (*plan.placeholders, *(() if mounted else plan.policy.read_only))
-                roots = [self._workspace, *(each for each in plan.policy.writable if each != self._workspace)]
-                outside = [each for each in roots if not each.is_relative_to(self._workspace)]
-                self._guards = [Guard.of(root, guarded) for root in (self._workspace, *outside)]
-                self._made = [path for path in plan.placeholders if mounted and _place(path)]
-                self._save()
             made = [path for path in self._made if inside_any(path, plan.policy.writable)]
             return replace(plan.policy, read_only=tuple(dict.fromkeys((*plan.policy.read_only, *made))))
 
@@ -61,9 +54,7 @@ class Aftermath:
             self._active -= 1
             changed: list[str] = []
             if self._active == 0:
-                for path in self._made:
-                    _unplace(path)
-                self._made = []
+                self._unplace_all()
             if self._active == 0 or not self._mounted:
                 for guard in self._guards:
                     changed += guard.restore(self._private.kept)
@@ -88,6 +79,24 @@ class Aftermath:
                 Guard.load(*dumped).restore(pending.parent / "kept")
         except (OSError, ValueError, EOFError, TypeError):
             return  # it was being written: nothing had begun
+
+    def _note(self, before: Survey, plan: Plan, *, mounted: bool) -> None:
+        self._mounted = mounted
+        self._git = {entry: self._facts_of(entry) for entry in before.git}
+        guarded = (*plan.placeholders, *(() if mounted else plan.policy.read_only))
+        outside = [each for each in plan.policy.writable if not each.is_relative_to(self._workspace)]
+        self._guards = [Guard.of(root, guarded) for root in (self._workspace, *outside)]
+        self._made = [path for path in plan.placeholders if mounted and _place(path)]
+        try:
+            self._save()
+        except OSError:
+            self._unplace_all()
+            raise
+
+    def _unplace_all(self) -> None:
+        for path in self._made:
+            _unplace(path)
+        self._made = []
 
     def _save(self) -> None:
         pending: Any = ([str(path) for path in self._made], [guard.dump() for guard in self._guards])
