@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,9 @@ _HARDENED = (
     "submodule.recurse=false",
     "diff.ignoreSubmodules=all",
 )
+# What git tells its hooks; a commit of some files has an index of its own.
+HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+_NOTHING_GIVEN: Mapping[str, str] = {}
 _DIFF_FLAGS = ("--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all")
 
 
@@ -43,11 +47,14 @@ class Head:
     branch: str | None
 
 
-def find_root(path: Path) -> Path | None:
-    """The top folder of the repository that ``path`` is in; None outside of any, or without git."""
+def find_root(path: Path, given: Mapping[str, str] = _NOTHING_GIVEN) -> Path | None:
+    """The top folder of the repository that ``path`` is in; None outside of any, or without git.
+
+    ``given`` are those of HOOK_VARIABLES that count.
+    """
     start = path if path.is_dir() else path.parent
     try:
-        out = _run(start, ["rev-parse", "--show-toplevel"])
+        out = _run(start, ["rev-parse", "--show-toplevel"], given)
     except GitError:
         return None
     return Path(os.fsdecode(out.rstrip(b"\n"))) if out.strip() else None
@@ -56,20 +63,24 @@ def find_root(path: Path) -> Path | None:
 class Git:
     """The reading commands on one repository; each raises GitError when git refuses or is missing.
 
-    Paths go in and out relative to ``root``, which is a folder inside the work tree.
+    Paths go in and out relative to ``root``, which is a folder inside the work tree. ``given`` are those of
+    HOOK_VARIABLES that count: none, except for a program that git called as a hook.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, given: Mapping[str, str] = _NOTHING_GIVEN) -> None:
         self.root = root
+        self._given = given
 
     def head(self) -> Head:
         """The current commit and branch."""
         try:
-            commit = _run(self.root, ["rev-parse", "--verify", "HEAD"]).decode().strip()
+            commit = _run(self.root, ["rev-parse", "--verify", "HEAD"], self._given).decode().strip()
         except GitError:
             commit = None
         try:
-            branch = _run(self.root, ["symbolic-ref", "--short", "HEAD"]).decode("utf-8", "replace").strip()
+            branch = (
+                _run(self.root, ["symbolic-ref", "--short", "HEAD"], self._given).decode("utf-8", "replace").strip()
+            )
         except GitError:
             branch = None
         return Head(commit, branch)
@@ -106,9 +117,12 @@ class Git:
         except GitError:
             return None
 
-    def read(self, *arguments: str) -> bytes:
-        """What a reading command of git prints, for those who ask more of git than the methods here."""
-        return _run(self.root, [*self._without_filters(), *arguments])
+    def read(self, *arguments: str, text: bytes = b"") -> bytes:
+        """What a reading command of git prints, for those who ask more of git than the methods here.
+
+        ``text`` is its standard input.
+        """
+        return _run(self.root, [*self._without_filters(), *arguments], self._given, text)
 
     def configured(self, key: str, kind: str = "") -> str | None:
         """A setting as the user and the repository have it, not as we set it for our own calls; None when unset."""
@@ -124,7 +138,7 @@ class Git:
     def _without_filters(self) -> list[str]:
         """Flags that switch off each configured clean, smudge and process filter (they are commands)."""
         try:
-            out = _run(self.root, ["config", "--null", "--name-only", "--get-regexp", r"^filter\..*"])
+            out = _run(self.root, ["config", "--null", "--name-only", "--get-regexp", r"^filter\..*"], self._given)
         except GitError:
             return []
         keys = {key.rsplit(".", 1)[0] for key in _split(out)}
@@ -137,7 +151,7 @@ def _split(fields: bytes) -> list[str]:
     return [os.fsdecode(field) for field in fields.split(b"\0") if field]
 
 
-def _run(folder: Path, arguments: list[str]) -> bytes:
+def _run(folder: Path, arguments: list[str], given: Mapping[str, str], text: bytes = b"") -> bytes:
     program = find_program("git", folder)
     if program is None:
         raise GitError("git is not installed.")
@@ -146,8 +160,8 @@ def _run(folder: Path, arguments: list[str]) -> bytes:
         done = subprocess.run(
             [program, "--no-pager", "--literal-pathspecs", *flags, *arguments],
             cwd=folder,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
+            env=_environment() | {name: given[name] for name in HOOK_VARIABLES if name in given},
+            input=text,
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,

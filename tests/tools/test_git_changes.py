@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -101,19 +102,90 @@ def test_renames_deletions_modes_links_binaries_and_large_files_say_what_they_ar
     assert files["large.py"].skipped == "it is too large (1800000 bytes)"
 
 
-def test_a_commit_is_compared_with_its_first_parent_and_a_root_with_nothing(repository: Repository) -> None:
+def test_a_commit_is_compared_with_its_parent_and_a_root_with_nothing(repository: Repository) -> None:
     repository.write("a.py", "x = 1\n")
     root = repository.commit()
-    repository.git("checkout", "-q", "-b", "side")
     repository.write("b.py", "y = 1\n")
     repository.commit()
-    repository.git("checkout", "-q", "main")
-    repository.write("c.py", "z = 1\n")
-    repository.commit()
-    repository.git("merge", "-q", "--no-edit", "side")
     changes = Changes(repository.root)
     assert set(repository.read(changes.commit_range("HEAD"))) == {"b.py"}
     assert set(repository.read(changes.commit_range(root))) == {"a.py"}
+
+
+def merging(repository: Repository) -> None:
+    """A merge that is not committed yet: one file from each side, and a conflict of both."""
+    repository.write("a.py", "x = 1\ny = 1\nz = 1\n")
+    repository.commit()
+    repository.git("checkout", "-q", "-b", "side")
+    repository.write("b.py", "y = 1\n")
+    repository.write("a.py", "x = 2\ny = 1\nz = 2\n")
+    repository.commit()
+    repository.git("checkout", "-q", "main")
+    repository.write("c.py", "z = 1\n")
+    repository.write("a.py", "x = 1\ny = 1\nz = 3\n")
+    repository.commit()
+    with pytest.raises(subprocess.CalledProcessError):
+        repository.git("merge", "-q", "--no-edit", "side")
+    repository.write("a.py", "x = 2\ny = 1\nz = 4\n")
+    repository.git("add", "-A")
+
+
+def test_of_a_merge_only_what_differs_from_both_sides_is_its_change(repository: Repository) -> None:
+    merging(repository)
+    changes = Changes(repository.root)
+    staged = repository.read(changes.index_range())
+    assert {path: file.added_lines for path, file in staged.items()} == {"a.py": {3}}
+    repository.commit("merge")
+    merged = repository.read(changes.commit_range("HEAD"))
+    assert {path: file.added_lines for path, file in merged.items()} == {"a.py": {3}}
+    assert changes.index_range() == Range()
+
+
+def test_a_push_brings_what_the_remote_has_not(repository: Repository) -> None:
+    zeros = "0" * 40
+    repository.write("a.py", "x = 1\n")
+    first = repository.commit()
+    repository.write("b.py", "x = 1\n")
+    second = repository.commit()
+    changes = Changes(repository.root)
+    assert set(repository.read(changes.push_range(second, first))) == {"b.py"}
+    assert set(repository.read(changes.push_range(second, zeros))) == {"a.py", "b.py"}, "a new repository"
+    repository.git("update-ref", "refs/remotes/origin/main", first)
+    assert set(repository.read(changes.push_range(second, zeros))) == {"b.py"}, "a new branch"
+    assert repository.read(changes.push_range(first, zeros)) == {}
+    unknown = "1" * 40
+    assert set(repository.read(changes.push_range(second, unknown))) == {"b.py"}, "the remote was never fetched"
+
+
+def test_a_file_that_attributes_call_binary_is_read_all_the_same(repository: Repository) -> None:
+    repository.write(".gitattributes", "*.py -diff\n")
+    repository.write("a.py", "x = 1\n")
+    repository.commit()
+    repository.write("a.py", "x = 2\n")
+    repository.git("add", "-A")
+    assert repository.read()["a.py"].added_lines == {1}
+
+
+def test_a_commit_of_some_files_has_an_index_of_its_own(repository: Repository) -> None:
+    repository.write("a.py", "x = 1\n")
+    repository.commit()
+    repository.write("a.py", "x = 2\n")
+    own = repository.root / ".git/own-index"
+    own.write_bytes((repository.root / ".git/index").read_bytes())
+    environment = {"PATH": os.environ["PATH"], "GIT_INDEX_FILE": str(own)}
+    subprocess.run(["git", "add", "-A"], cwd=repository.root, env=environment, check=True)
+    assert repository.read() == {}
+    given = Changes(repository.root, {"GIT_INDEX_FILE": str(own)})
+    assert [file.new for file in given.read(given.index_range())] == ["x = 2\n"]
+
+
+def test_many_files_are_read_with_a_handful_of_calls(repository: Repository) -> None:
+    for number in range(300):
+        repository.write(f"f{number}.py", f"x = {number}\n")
+    repository.git("add", "-A")
+    files = repository.read()
+    assert len(files) == 300
+    assert files["f7.py"].new == "x = 7\n"
 
 
 def test_a_base_is_the_point_where_the_head_left_it(repository: Repository) -> None:
@@ -156,3 +228,18 @@ def test_unresolved_conflicts_are_not_looked_at(repository: Repository) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         repository.git("merge", "-q", "side")
     assert repository.read()["a.py"].skipped == "it has unresolved conflicts"
+
+
+def test_a_word_is_found_in_the_state_that_the_change_leaves(repository: Repository) -> None:
+    repository.write("a.py", "area(1)\n")
+    repository.write("b c.py", "areas(1)\n")
+    first = repository.commit()
+    repository.write("b c.py", "area(2)\n")
+    changes = Changes(repository.root)
+    assert changes.mentions("area", Range()) == ["a.py"]
+    assert changes.mentions("area", Range(new="worktree")) == ["a.py", "b c.py"]
+    assert changes.mentions("area", Range(new=first)) == ["a.py"]
+    assert changes.mentions("nowhere", Range()) == []
+    assert changes.text("b c.py", Range()) == "areas(1)\n"
+    assert changes.text("b c.py", Range(new="worktree")) == "area(2)\n"
+    assert changes.text("missing.py", Range(new=first)) is None
