@@ -15,28 +15,44 @@ from pathlib import Path
 from agent.errors import UsageError
 from tools.git import Git, GitError
 
-MARK = "# gemma-agent hook, version 1"
+MARK = "# gemma-agent hook, version"
+_VERSION = 2
 _KEPT = ".before-gemma-agent"
+STOP = 3  # the exit code by which a hook of ours stops git: Python's own for a failed program is 1
 
-# Only a finding as grave as --fail-on (1) stops git, and an interruption (130): a hook that cannot run must not.
+# A hook that cannot run must not stop git: only STOP, an interruption (130) and the hook that was there before do.
+# -P keeps Python from importing what the repository calls agent.py or json.py.
 _SCRIPT = """\
 #!/bin/sh
-{mark}: https://git-scm.com/docs/githooks
-before="$(dirname "$0")/{kept}"
+{mark} {version}: https://git-scm.com/docs/githooks
+{read_input}before="$(dirname "$0")/{kept}"
 if [ -x "$before" ]; then
-    "$before" "$@" || exit $?
+    {give_input}"$before" "$@" || exit $?
 fi
-if ! command -v {python} >/dev/null 2>&1; then
-    echo "agent review: {python} is gone, so nothing was reviewed (agent hooks uninstall {name})." >&2
+case ",$SKIP," in
+    *,agent-review,*) echo "agent {name}: skipped (SKIP)." >&2; exit 0 ;;
+esac
+{unless}if ! command -v {python} >/dev/null 2>&1; then
+    echo "agent {name}: {python} is gone, so nothing was done (agent hooks uninstall {name})." >&2
     exit 0
 fi
-{python} -m agent review --hook {name} {arguments} >&2
+{give_input}{python} -P -m agent {command} >&2
 case $? in
-    1) echo "agent review: stopped; git commit --no-verify commits all the same." >&2; exit 1 ;;
+    {stop}) echo "agent {name}: stopped; git {git_command} --no-verify goes on all the same." >&2; exit 1 ;;
     130) exit 130 ;;
     *) exit 0 ;;
 esac
 """
+_READ_INPUT = 'pushed="$(cat)"\n'
+_GIVE_INPUT = "printf '%s\\n' \"$pushed\" | "
+_DOES = {
+    "pre-commit": "reviews every commit from now on, `git commit --no-verify` passes it by",
+    "pre-push": "reviews every push from now on, `git push --no-verify` passes it by",
+    "prepare-commit-msg": "proposes a message for every commit that has none",
+    "commit-msg": "looks at every commit message for secrets, `git commit --no-verify` passes it by",
+}
+# A message that was given with -m or a template, or that git made of a merge, is nobody's to change.
+_UNLESS_GIVEN = 'if [ -n "$2" ]; then exit 0; fi\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +82,24 @@ def install(root: Path, plan: HookPlan) -> list[str]:
         _write(path, _script(plan, kept.name))
     except OSError as error:
         raise UsageError(f"The hook {path} cannot be written: {error.strerror}.") from error
-    said.append(
-        f"{path} reviews from now on; `git commit --no-verify` passes it by, `agent hooks uninstall` removes it."
-    )
+    said.append(f"{path} {_DOES[plan.name]}; `agent hooks uninstall {plan.name}` takes it away.")
     return said
 
 
-def uninstall(root: Path, name: str) -> list[str]:
-    """Take our hook away and put back what was there; what was done, in sentences. Raises UsageError."""
+def uninstall(root: Path, name: str, *, quiet: bool = False) -> list[str]:
+    """Take our hook away and put back what was there; what was done, in sentences. Raises UsageError.
+
+    ``quiet`` says nothing of a hook that is not there.
+    """
     folder = _own_folder(root)
     path, kept = folder / name, folder / f"{name}{_KEPT}"
     if not path.exists() or not _is_ours(path):
-        return [f"There is no hook of ours at {path}."]
+        return [] if quiet else [f"There is no hook of ours at {path}."]
     try:
-        path.unlink()
         if kept.exists():
-            kept.rename(path)
+            kept.replace(path)
             return [f"{path} is again the hook that was there before."]
+        path.unlink()
     except OSError as error:
         raise UsageError(f"The hook {path} cannot be removed: {error.strerror}.") from error
     return [f"{path} is gone."]
@@ -102,7 +119,7 @@ def _own_folder(root: Path) -> Path:
     if not (folder.is_relative_to(root.resolve()) or folder.is_relative_to(common)):
         raise UsageError(
             f"core.hooksPath is {folder}, which other repositories may use too; "
-            "add `agent review --hook pre-commit` to the hook there by hand."
+            "add `agent review --max-seconds 30` to the hook there by hand."
         )
     return folder
 
@@ -115,8 +132,27 @@ def _is_ours(path: Path) -> bool:
 
 
 def _script(plan: HookPlan, kept: str) -> str:
-    arguments = shlex.join(["--fail-on", plan.fail_on, "--max-seconds", f"{plan.seconds:g}"])
-    return _SCRIPT.format(mark=MARK, kept=kept, python=shlex.quote(sys.executable), name=plan.name, arguments=arguments)
+    limits = shlex.join(["--fail-on", plan.fail_on, "--max-seconds", f"{plan.seconds:g}"])
+    commands = {
+        "pre-commit": f"review --hook pre-commit {limits}",
+        "pre-push": f"review --hook pre-push {limits}",
+        "prepare-commit-msg": f'hooks message --max-seconds {plan.seconds:g} "$1"',
+        "commit-msg": f'hooks check-message --fail-on {plan.fail_on} "$1"',
+    }
+    pushing = plan.name == "pre-push"
+    return _SCRIPT.format(
+        mark=MARK,
+        version=_VERSION,
+        kept=kept,
+        python=shlex.quote(sys.executable),
+        name=plan.name,
+        command=commands[plan.name],
+        stop=STOP,
+        git_command="push" if pushing else "commit",
+        read_input=_READ_INPUT if pushing else "",
+        give_input=_GIVE_INPUT if pushing else "",
+        unless=_UNLESS_GIVEN if plan.name == "prepare-commit-msg" else "",
+    )
 
 
 def _write(path: Path, text: str) -> None:

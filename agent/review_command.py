@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
+import threading
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,22 +17,25 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from agent.assembly import WANTED_CONTEXT, Talk, open_model
 from agent.clean import clean
-from agent.errors import ModelError, UsageError
+from agent.errors import UsageError
+from agent.hooks import STOP
 from agent.model import Model
-from agent.models.fetch import ModelOptions, is_here, require_known
 from agent.review.accepted import Baseline, read_baseline, write_baseline
 from agent.review.cache import JudgementCache
-from agent.review.findings import Finding, Priority
+from agent.review.changes import Change, Wanted, changed_files
+from agent.review.findings import grave
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text, listed
-from agent.review.job import OpenedScorer, Progress, ReviewJob, ReviewOptions
-from agent.review_flags import BASELINE, THRESHOLDS
+from agent.review.job import OpenedReviewer, Progress, Reviewed, ReviewJob, ReviewOptions
+from agent.review.opening import open_reviewer, require_reviewer
+from agent.review.rules import review_rules
+from agent.review.wording import explainer
+from agent.review_flags import BASELINE
 from agent.setup import Setup, read_setup
-from tools.git import GitError, find_root
-from tools.git_changes import ChangedFile, Changes, Range
+from tools.git import HOOK_VARIABLES, find_root
 
 _HOOK_SECONDS = 30.0
+_GRACE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -40,56 +45,48 @@ class _Opened:
 
 def run_review(args: argparse.Namespace) -> int:
     """``agent review``; 0 nothing grave, 1 findings at or above ``--fail-on``. Raises AgentError."""
+    if args.hook:
+        _stay_out_of_the_way(getattr(args, "max_seconds", None) or _HOOK_SECONDS)
     return asyncio.run(_review(args))
+
+
+def _stay_out_of_the_way(seconds: float) -> None:
+    """Whatever hangs (a model that is being loaded cannot be interrupted): git goes on soon after the limit."""
+
+    def leave() -> None:
+        print("agent review: the time limit was reached, and nothing more was reviewed.", file=sys.stderr, flush=True)
+        os._exit(0)
+
+    timer = threading.Timer(seconds + _GRACE_SECONDS, leave)
+    timer.daemon = True
+    timer.start()
 
 
 async def _review(args: argparse.Namespace) -> int:
     setup = read_setup(args)
-    root = find_root(setup.cwd)
+    given = {name: os.environ[name] for name in HOOK_VARIABLES if args.hook and name in os.environ}
+    root = find_root(setup.cwd, given)
     if root is None:
         raise UsageError(f"{setup.cwd} is not in a git repository; there is nothing to review.")
     if not args.no_model:
-        require_known(setup.config.model, ModelOptions())
+        require_reviewer(setup)
     baseline_path = Path(args.baseline) if args.baseline else root / BASELINE
     baseline = Baseline() if args.update_baseline else read_baseline(baseline_path)
-    files = _changed_files(args, setup, root)
-    findings, notes, count = await _found(args, setup, files, baseline)
+    pushed = sys.stdin.read() if args.hook == "pre-push" else ""
+    change = changed_files(root, Wanted(args, setup.cwd, given, pushed))
+    reviewed = await _reviewed(args, setup, change, baseline)
     if args.update_baseline:
-        write_baseline(baseline_path, findings)
-        print(f"{len(findings)} findings accepted in {baseline_path}.", file=sys.stderr)
+        write_baseline(baseline_path, reviewed.findings)
+        print(f"{len(reviewed.findings)} findings accepted in {baseline_path}.", file=sys.stderr)
         return 0
-    shown, left_out = listed(findings, args.max_findings)
-    report = Report(root, shown, count, (*notes, *left_out))
-    _write(report, args.format)
-    return 1 if _grave(findings, args.fail_on) else 0
+    shown, left_out = listed(reviewed.findings, args.max_findings)
+    _write(Report(root, shown, reviewed.files, (*reviewed.notes, *left_out)), args.format)
+    if not grave(reviewed.findings, args.fail_on):
+        return 0
+    return STOP if args.hook else 1
 
 
-def _changed_files(args: argparse.Namespace, setup: Setup, root: Path) -> list[ChangedFile]:
-    """What is to be reviewed; raises UsageError for a revision or a path that is not there."""
-    changes = Changes(root)
-    try:
-        wanted = Range()
-        if args.base:
-            wanted = changes.base_range(args.base)
-        elif args.commit:
-            wanted = changes.commit_range(args.commit)
-        elif args.worktree:
-            wanted = Range(new="worktree")
-        return changes.read(wanted, [_inside(root, setup.cwd / path) for path in args.paths])
-    except GitError as error:
-        raise UsageError(f"The change cannot be read: {error}.") from error
-
-
-def _inside(root: Path, path: Path) -> str:
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError as error:
-        raise UsageError(f"{path} is not in the repository {root}.") from error
-
-
-async def _found(
-    args: argparse.Namespace, setup: Setup, files: list[ChangedFile], baseline: Baseline
-) -> tuple[list[Finding], list[str], int]:
+async def _reviewed(args: argparse.Namespace, setup: Setup, change: Change, baseline: Baseline) -> Reviewed:
     opened = _Opened()
     seconds = setup.config.max_seconds or (_HOOK_SECONDS if args.hook else None)
     options = ReviewOptions(args.min_confidence, seconds, model=not args.no_model)
@@ -100,18 +97,15 @@ async def _found(
             left = "" if step.seconds_left is None else f", about {step.seconds_left:.0f} s left"
             status.update(f"judging change {min(step.done + 1, step.total)} of {step.total}{left}")
 
-        async def open_scorer() -> OpenedScorer:
-            wanted = ModelOptions(wanted_context=setup.config.context or WANTED_CONTEXT)
-            # A review fetches nothing: whoever commits does not want to wait for a download.
-            if not is_here(setup.config.model, wanted):
-                raise ModelError("no model is on this machine; fetch one with: agent models pull.")
+        async def opened_reviewer() -> OpenedReviewer:
             status.update("loading the model")
-            opened.model = await open_model(setup, Talk(say=lambda text: console.print(Text(clean(text)))))
+            opened.model = await open_reviewer(setup, lambda text: console.print(Text(clean(text))))
             cache = JudgementCache(setup.state / "review.db", opened.model.info.name)
-            return OpenedScorer(opened.model, cache)
+            words = None if opened.model.info.small else explainer(opened.model, review_rules(setup))
+            return OpenedReviewer(opened.model, cache, words)
 
         try:
-            return await ReviewJob(options, open_scorer, progress).run(files, baseline)
+            return await ReviewJob(options, opened_reviewer, progress).run(change, baseline)
         finally:
             if opened.model is not None:
                 await opened.model.close()
@@ -134,10 +128,3 @@ def _version() -> str:
         return version("gemma-agent")
     except PackageNotFoundError:
         return "0"
-
-
-def _grave(findings: list[Finding], threshold: str) -> bool:
-    if threshold == "never":
-        return False
-    worst = Priority(THRESHOLDS.index(threshold))
-    return any(finding.priority <= worst for finding in findings)

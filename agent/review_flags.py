@@ -7,7 +7,8 @@ import argparse
 THRESHOLDS = ("critical", "high", "medium", "low", "never")
 FORMATS = ("text", "json", "sarif", "github")
 BASELINE = ".agent-review.json"
-HOOKS = ("pre-commit",)
+HOOKS = ("pre-commit", "pre-push", "prepare-commit-msg", "commit-msg")
+_REVIEWING = HOOKS[:2]
 
 
 def add_review_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,18 +27,26 @@ def add_review_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--baseline", metavar="FILE", help=f"accepted findings (default: {BASELINE})")
     parser.add_argument("--update-baseline", action="store_true", help="accept what is found now")
     parser.add_argument("--no-model", action="store_true", help="only the checks that need no model")
-    parser.add_argument("--hook", choices=HOOKS, help=argparse.SUPPRESS)
+    parser.add_argument("--hook", choices=_REVIEWING, help=argparse.SUPPRESS)
 
 
 def add_hooks_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``agent hooks``."""
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    install = actions.add_parser("install", help="review at every commit; a hook that is there is kept")
-    install.add_argument("hook", nargs="?", choices=HOOKS, default="pre-commit")
-    install.add_argument("--fail-on", choices=THRESHOLDS, default="never", help="stop the commit from this gravity on")
-    install.add_argument("--max-seconds", type=float, default=30.0, metavar="S", help="then the commit goes on")
-    remove = actions.add_parser("uninstall", help="take the hook away; what was there before is put back")
-    remove.add_argument("hook", nargs="?", choices=HOOKS, default="pre-commit")
+    actions = parser.add_subparsers(dest="action", metavar="install | uninstall", required=True)
+    install = actions.add_parser("install", help="let git call us (default: pre-commit); a hook that is there is kept")
+    install.add_argument("hook", nargs="*", choices=(*HOOKS, []), default=[], metavar="HOOK", help=", ".join(HOOKS))
+    _add_limits(install)
+    remove = actions.add_parser("uninstall", help="take hooks away (default: all); what was there before is put back")
+    remove.add_argument("hook", nargs="*", choices=(*HOOKS, []), default=[], metavar="HOOK", help=", ".join(HOOKS))
+    for name in ("message", "check-message"):  # what the hooks call
+        own = actions.add_parser(name)
+        own.add_argument("file")
+        _add_limits(own)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fail-on", choices=THRESHOLDS, default="never", help="stop git from this gravity on")
+    parser.add_argument("--max-seconds", type=float, default=30.0, metavar="S", help="then git goes on")
 
 
 def _share(text: str) -> float:

@@ -21,12 +21,14 @@ from bench.buggy_repositories import DEFAULT_DATA
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A change of one file; ``guilty`` are the new lines (from 1) that bring in the bug, none when it is clean."""
+    """A change of the file ``path``; ``guilty`` are the new lines (from 1) that bring in the bug, none when it is
+    clean."""
 
     name: str
     old: str
     new: str
     guilty: tuple[int, ...]
+    path: str = "module.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ def _case(first: _Function, second: _Function, third: _Function, chance: random.
     old = f"{old_first}\n\n{old_second}"
     new = f"{new_first}\n\n{new_second}{added}"
     name = f"{first.name}: {'buggy' if buggy else 'clean'}"
-    return Case(name, old, new, _changed(old_first, new_first) if buggy else ())
+    return Case(name, old, new, changed_lines(old_first, new_first) if buggy else ())
 
 
-def _changed(old: str, new: str) -> tuple[int, ...]:
+def changed_lines(old: str, new: str) -> tuple[int, ...]:
     """The lines of ``new`` that differ; where lines were only left out, the one that stands in their place."""
     before, after = old.splitlines(), new.splitlines()
     lines: set[int] = set()

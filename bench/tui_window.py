@@ -61,6 +61,10 @@ class StreamingModel:
         """Not asked for here: every word is as likely as every other."""
         return [[TokenScore(word, -1.0) for word in text.split()] for text in texts]
 
+    async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
+        """Not asked for here: every answer is as good as every other."""
+        return [[1 / len(answers)] * len(answers) for _ in questions]
+
     async def close(self) -> None:
         """Nothing to free."""
 

@@ -202,3 +202,8 @@ class Model(Protocol):
     async def close(self) -> None:
         """Free everything."""
         ...
+
+    async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
+        """For each question (a user message) how the model divides its belief among ``answers`` (beginnings of its
+        reply, without thinking first); each row adds up to 1. What the questions begin with alike is read once."""
+        ...

@@ -21,6 +21,7 @@ from agent.model.formats.choice import choose_format, guess_small
 from agent.model.formats.literal import LiteralEncoder
 from agent.model.formats.schema import simplify
 from agent.model.response import Response
+from agent.model.scoring import score_texts, shares
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
 from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
@@ -32,7 +33,6 @@ from inference.request import (
     Region,
     Request,
     SamplingParams,
-    Scored,
     TokensDecoded,
 )
 
@@ -113,19 +113,12 @@ class LocalModel:
 
     async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
         """How likely each text is behind ``prefix``, token by token; raises EngineError."""
-        tokenizer = self._engine.tokenizer
-        start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-        tokens = (*start, *tokenizer.encode(prefix)) or tuple(tokenizer.encode("\n"))
-        wanted = tuple(tuple(tokenizer.encode(text)) for text in texts)
-        request = Request(f"score-{uuid.uuid4().hex}", tokens, 0, score=wanted)
-        found: tuple[tuple[float, ...], ...] = ()
-        async for event in self._engine.submit(request):
-            if isinstance(event, Scored):
-                found = event.log_probs
-        return [
-            [TokenScore(tokenizer.piece(i).decode("utf-8", "replace"), p) for i, p in zip(ids, scores, strict=True)]
-            for ids, scores in zip(wanted, found, strict=True)
-        ]
+        return await score_texts(self._engine, prefix, texts)
+
+    async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
+        """How the model divides its belief among the answers, question by question; raises EngineError."""
+        plain = choose_format(self._engine, self._name, thinking=False)
+        return await shares(self._engine, plain, questions, answers)
 
     async def close(self) -> None:
         """Free everything."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from tree_sitter import Node
 
+from agent.review.python_form import python_form
 from tools.syntax import language_of, parse
 
 # Names that others see: a parameter may be given by its name, an attribute belongs to an object.
@@ -22,8 +23,13 @@ def same_code(path: str, old: str, new: str, *, whole: bool) -> bool:
     """Whether two texts are the same but for comments and layout.
 
     Where they are ``whole`` definitions, variables may also be renamed one to one: then every use is seen.
+    Python has a normal form, in which more is the same.
     """
     language = language_of(path)
+    if language == "python":
+        form = python_form(old)
+        if form is not None:
+            return form == python_form(new)
     trees = None if language is None else [parse(text.encode("utf-8", "replace"), language) for text in (old, new)]
     if trees is None or any(tree is None or tree.root_node.has_error for tree in trees):
         return False

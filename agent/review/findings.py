@@ -62,3 +62,8 @@ def fingerprints(findings: Sequence[Finding]) -> list[str]:
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
     """The gravest first, then the surest, then by place."""
     return sorted(findings, key=lambda each: (each.priority, -each.confidence, each.path, each.start))
+
+
+def grave(findings: Sequence[Finding], threshold: str) -> bool:
+    """Whether one is at least as grave as ``threshold``: a priority's name in small letters, or ``never``."""
+    return threshold != "never" and any(finding.priority <= Priority[threshold.upper()] for finding in findings)

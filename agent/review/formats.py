@@ -21,6 +21,8 @@ _RULES = {
     "conflict-marker": "A merge conflict is not resolved.",
     "syntax": "The change breaks the file's syntax.",
     "secret": "A secret is in the change.",
+    "names": "A name is undefined, unused or defined twice, or a format does not fit its arguments.",
+    "calls": "The arguments of a call do not match the definition that it calls.",
     "debug": "Something is left in that only helps while one works.",
 }
 

@@ -1,29 +1,32 @@
-"""A review from changed files to a report: certain checks, then the model's judgement of each passage.
+"""A review from a change to findings: certain checks, then the model's judgement of each passage, then its words.
 
-It prints nothing and loads nothing: the model is opened by ``open_scorer`` when there is something for it to judge.
+It prints nothing and loads nothing: the model is opened by ``open_reviewer`` when there is something for it to judge.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from agent.errors import AgentError
 from agent.review.accepted import Baseline, is_ignored, not_accepted
 from agent.review.cache import JudgementCache
+from agent.review.calls import check_callers, check_calls
+from agent.review.changes import Change
 from agent.review.checks import check_file
-from agent.review.findings import Finding, Priority, ranked
+from agent.review.findings import Finding, ranked
+from agent.review.header import header
 from agent.review.judge import Judgement, Scorer, judge
+from agent.review.names import check_names
 from agent.review.passages import Passage, passages
+from agent.review.wording import Explain, Suspicion, plainly
 from inference.errors import EngineError
 from tools.git_changes import ChangedFile
 
-_SURE = 0.85  # a finding this sure is of high priority
-_HEADER_LINES = 30  # of imports above a file's first definition
-_IMPORT = re.compile(r"^(?:import|from|#include|use|using|package|const \w+ = require)\b")
+_MOST_EXPLAINED = 3  # findings get the model's words; more of them nobody reads, and each costs seconds
+_NAMED = 5  # files in a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,89 +48,165 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedScorer:
-    """A scorer and the name of its model, which judgements are kept under."""
+class OpenedReviewer:
+    """A scorer, what its model's judgements are kept in, and who words findings (None: nobody)."""
 
     scorer: Scorer
     cache: JudgementCache
+    explain: Explain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """Findings (ranked, all of them), notes in sentences, and how many files were reviewed."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A passage of a file, and what stands above it when it is read."""
+
+    file: ChangedFile
+    passage: Passage
+    header: str
 
 
 @dataclass(slots=True)
 class _Judged:
-    findings: list[Finding]
-    notes: list[str]
+    """``left`` names a file for each piece that is not judged yet, and for each file that has not been cut up."""
+
+    suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
+    notes: list[str] = field(default_factory=list[str])
+    pieces: list[_Piece] = field(default_factory=list[_Piece])
+    left: list[str] = field(default_factory=list[str])
+    done: int = 0
+
+    @property
+    def total(self) -> int:
+        return len(self.pieces)
 
 
 class ReviewJob:
-    """One review of some changed files."""
+    """One review of a change."""
 
     def __init__(
         self,
         options: ReviewOptions,
-        open_scorer: Callable[[], Awaitable[OpenedScorer]],
+        open_reviewer: Callable[[], Awaitable[OpenedReviewer]],
         progress: Callable[[Progress], None],
     ) -> None:
         self._options = options
-        self._open_scorer = open_scorer
+        self._open_reviewer = open_reviewer
         self._progress = progress
         self._began = time.monotonic()
 
-    async def run(self, files: Sequence[ChangedFile], baseline: Baseline) -> tuple[list[Finding], list[str], int]:
-        """Findings (ranked, all of them), notes, and how many files were reviewed.
+    async def run(self, change: Change, baseline: Baseline) -> Reviewed:
+        """A model that cannot be used or is too slow leaves a note, and the certain checks stand."""
+        notes = [
+            *change.notes,
+            *(f"{file.path} not reviewed: {file.skipped}." for file in change.files if file.skipped),
+        ]
+        files = [file for file in change.files if file.skipped is None]
+        texts = {file.path: (file.new or "").splitlines() for file in files}
 
-        A model that cannot be used or is too slow leaves a note, and the certain checks stand.
-        """
-        notes = [f"{file.path} not reviewed: {file.skipped}." for file in files if file.skipped]
-        reviewed = [file for file in files if file.skipped is None]
-        findings = [finding for file in reviewed for finding in check_file(file)]
-        broken = {finding.path for finding in findings if finding.rule == "syntax"}
+        def wanted(findings: Sequence[Finding]) -> list[Finding]:
+            kept = [finding for finding in findings if not is_ignored(finding, texts[finding.path])]
+            return not_accepted(kept, baseline)
+
+        findings: list[Finding] = []
+        for number, file in enumerate(files):
+            if number and self._seconds_left() == 0:
+                notes.append(
+                    f"The time limit was reached: nothing looked at {_listed([f.path for f in files[number:]])}."
+                )
+                files = files[:number]
+                break
+            findings += certain_checks(file, change)
         if self._options.model:
-            pieces = [(file, each) for file in reviewed if file.path not in broken for each in passages(file)]
-            judged = await self._judged(pieces)
-            findings += judged.findings
+            broken = {finding.path for finding in findings if finding.rule == "syntax"}
+            judged = await self._judged([file for file in files if file.path not in broken], change, wanted)
+            findings += [suspicion.finding for suspicion in judged.suspicions]
             notes += judged.notes
-        texts = {file.path: (file.new or "").splitlines() for file in reviewed}
-        kept = [finding for finding in findings if not is_ignored(finding, texts[finding.path])]
-        return ranked(not_accepted(kept, baseline)), notes, len(reviewed)
+        return Reviewed(tuple(ranked(wanted(findings))), tuple(notes), len(files))
 
-    async def _judged(self, pieces: Sequence[tuple[ChangedFile, Passage]]) -> _Judged:
-        judged = _Judged([], [])
-        if not pieces:
-            return judged
+    async def _judged(
+        self, files: Sequence[ChangedFile], change: Change, wanted: Callable[[Sequence[Finding]], list[Finding]]
+    ) -> _Judged:
+        judged = _Judged()
         try:
             async with asyncio.timeout(self._seconds_left()):
-                opened = await self._open_scorer()
-                await self._judge_all(pieces, opened, judged)
+                pieces = self._pieces(files, change, judged)
+                if pieces:
+                    opened = await self._open_reviewer()
+                    await self._judge_all(pieces, opened, judged)
+                    await self._word(opened, judged, wanted)
         except TimeoutError:
-            judged.notes.append("The time limit was reached: not every change was judged by the model.")
+            judged.notes += _out_of_time(judged)
         except (AgentError, EngineError) as error:
-            judged.notes.append(f"The model judged nothing more: {error}")
+            judged.notes.append(f"The model judged {judged.done} of {judged.total} changes: {error}")
         return judged
 
-    async def _judge_all(
-        self, pieces: Sequence[tuple[ChangedFile, Passage]], opened: OpenedScorer, judged: _Judged
-    ) -> None:
-        known = opened.cache.get(passage.key for _, passage in pieces)
-        todo = [piece for piece in pieces if piece[1].key not in known]
-        for file, passage in pieces:
-            if passage.key in known:
-                self._take(file, passage, known[passage.key], judged)
+    def _pieces(self, files: Sequence[ChangedFile], change: Change, judged: _Judged) -> list[_Piece]:
+        """What is to be judged; raises TimeoutError."""
+        unread = [file.path for file in files]
+        new: list[str] = []
+        for file in files:
+            if self._seconds_left() == 0:
+                judged.left += unread
+                raise TimeoutError
+            for passage in passages(file):
+                if passage.old:
+                    judged.pieces.append(_Piece(file, passage, header(file, passage, change.repository.read)))
+                else:
+                    new.append(file.path)
+            unread.remove(file.path)
+        if new:
+            paths = _listed(list(dict.fromkeys(new)))
+            judged.notes.append(f"New code was checked without the model, which only compares versions: {paths}.")
+        judged.left = [piece.file.path for piece in judged.pieces]
+        return list(judged.pieces)
+
+    async def _judge_all(self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged) -> None:
+        keys = {id(piece): piece.passage.key(piece.header) for piece in pieces}
+        known = opened.cache.get(keys.values())
+        todo = [piece for piece in pieces if keys[id(piece)] not in known]
+        for piece in pieces:
+            if keys[id(piece)] in known:
+                self._take(piece, known[keys[id(piece)]], judged)
         began = time.monotonic()
-        for number, (file, passage) in enumerate(todo):
+        for number, piece in enumerate(todo):
             if self._seconds_left() == 0:
                 raise TimeoutError
             per_passage = (time.monotonic() - began) / number if number else None
             left = None if per_passage is None else per_passage * (len(todo) - number)
             self._progress(Progress(number, len(todo), left))
-            found = await judge(passage, _header(file), opened.scorer)
-            relative = replace(found, line=found.line - passage.start)
-            opened.cache.put(passage.key, relative)
-            self._take(file, passage, relative, judged)
+            found = await judge(piece.passage, piece.header, opened.scorer)
+            relative = replace(found, line=found.line - piece.passage.start)
+            opened.cache.put(keys[id(piece)], relative)
+            self._take(piece, relative, judged)
         self._progress(Progress(len(todo), len(todo), 0.0))
 
-    def _take(self, file: ChangedFile, passage: Passage, found: Judgement, judged: _Judged) -> None:
+    def _take(self, piece: _Piece, found: Judgement, judged: _Judged) -> None:
+        judged.left.remove(piece.file.path)
+        judged.done += 1
         if found.confidence >= self._options.min_confidence:
-            judged.findings.append(_finding(file, passage, found))
+            finding = plainly(piece.file, piece.passage, found)
+            judged.suspicions.append(Suspicion(piece.file, piece.passage, finding))
+
+    async def _word(
+        self, opened: OpenedReviewer, judged: _Judged, wanted: Callable[[Sequence[Finding]], list[Finding]]
+    ) -> None:
+        """Give the surest of the findings that will be shown the model's own words."""
+        if opened.explain is None:
+            return
+        shown = set(wanted([each.finding for each in judged.suspicions]))
+        surest = sorted(judged.suspicions, key=lambda each: -each.finding.confidence)
+        for suspicion in [each for each in surest if each.finding in shown][:_MOST_EXPLAINED]:
+            worded = await opened.explain(suspicion)
+            judged.suspicions[judged.suspicions.index(suspicion)] = replace(suspicion, finding=worded)
 
     def _seconds_left(self) -> float | None:
         if self._options.seconds is None:
@@ -135,28 +214,24 @@ class ReviewJob:
         return max(0.0, self._options.seconds - (time.monotonic() - self._began))
 
 
-def _finding(file: ChangedFile, passage: Passage, found: Judgement) -> Finding:
-    lines = (file.new or "").splitlines()
-    line = min(passage.start + found.line, max(1, len(lines)))
-    code = lines[line - 1].strip() if lines else ""
-    priority = Priority.HIGH if found.confidence >= _SURE else Priority.MEDIUM
-    was = _counterpart(passage, code)
-    body = f"In {passage.name}, what stood here before fits its surroundings better"
-    body += f": `{was}`." if was else "."
-    return Finding(
-        file.path, line, line, priority, "This change looks like a mistake", body, found.confidence, "likelihood", code
-    )
+def certain_checks(file: ChangedFile, change: Change) -> list[Finding]:
+    """What is wrong with a file for certain; a file that cannot be parsed has no names to be looked at."""
+    found = check_file(file)
+    if any(finding.rule == "syntax" for finding in found):
+        return found
+    repository = change.repository
+    return [*found, *check_names(file), *check_calls(file, repository.read), *check_callers(file, repository)]
 
 
-def _counterpart(passage: Passage, code: str) -> str:
-    """The old line that is most like the new one, among those that went."""
-    new = {line.strip() for line in passage.new.splitlines()}
-    gone = [line.strip() for line in passage.old.splitlines() if line.strip() and line.strip() not in new]
-    words = set(re.findall(r"\w+|\S", code))
-    return max(gone, key=lambda line: len(words & set(re.findall(r"\w+|\S", line))), default="")
+def _out_of_time(judged: _Judged) -> list[str]:
+    """A note on what is left; none where only words were still to be found."""
+    paths = list(dict.fromkeys(judged.left))
+    if not paths:
+        return []
+    return [f"The time limit was reached: the model judged {judged.done} changes, and not all in {_listed(paths)}."]
 
 
-def _header(file: ChangedFile) -> str:
-    """The file's imports: what its names mean."""
-    lines = [line for line in (file.new or "").splitlines() if _IMPORT.match(line)][:_HEADER_LINES]
-    return "".join(f"{line}\n" for line in lines) + ("\n\n" if lines else "")
+def _listed(paths: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more

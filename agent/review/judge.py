@@ -2,25 +2,23 @@
 
 A small model that is asked "is there a bug?" answers like a coin, and yet it knows which of two versions it would
 rather have written: the correct one in nine cases of ten. So each passage is read once in its old and once in its new
-version on the same context, which is prefill alone, and the probability of the old one against the new one is the
-confidence.
-
-It neither reads files nor words findings.
+version on the same context, which is prefill alone. It neither reads files nor words findings.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Protocol
 
 from agent.model import TokenScore
 from agent.review.passages import Passage
 
-# Natural logarithms of odds, fitted on the first half of bench.review's cases (bench/review.py --fit prints them).
-_MIDPOINT = 3.0
-_SLOPE = 0.45
+# Fitted by logistic regression on one half of bench.review's cases (--fit prints them); the figures in docs/review.md
+# are from the other half. The order is that of Signals; the last one is the constant.
+_WEIGHTS = (0.45, 0.45, 0.0, 0.0, 0.0, -1.35)
+_LIMIT = 40.0  # nats; beyond, a difference says nothing more
 
 
 class Scorer(Protocol):
@@ -39,21 +37,83 @@ class Judgement:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What the two versions tell, in natural logarithms; positive where the old one is the likelier.
+
+    ``body`` compares the lines that changed, ``tail`` the same lines behind them: where a statement is missing, what
+    follows comes as a surprise. ``longer`` is how many tokens more the new lines have (as a share of both), which
+    makes them unlikelier without a fault. ``spike`` compares the greatest surprise in each, ``mean`` the average one.
+    """
+
+    body: float
+    tail: float
+    longer: float
+    spike: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The signals of a passage's two versions, and the line (from 1) that fits least."""
+
+    signals: Signals
+    line: int
+
+
 async def judge(passage: Passage, header: str, scorer: Scorer) -> Judgement:
     """Compare the two versions of a passage; ``header`` stands before its context (the file's imports, say).
 
     Code where there was nothing before has no other version to be compared with: its confidence is 0.
     """
-    first = passage.changed[0] if passage.changed else passage.start
+    found = await compare(passage, header, scorer)
+    if found is None:
+        return Judgement(0.0, passage.changed[0] if passage.changed else passage.start)
+    return Judgement(confidence(found.signals), found.line)
+
+
+async def compare(passage: Passage, header: str, scorer: Scorer) -> Compared | None:
+    """What the two versions tell; None where there was nothing before."""
     if not passage.old:
-        return Judgement(0.0, first)
+        return None
     old, new = await scorer.score(header + passage.context, [passage.old, passage.new])
-    odds = sum(token.logprob for token in old) - sum(token.logprob for token in new)
-    return Judgement(_probability(odds), _least_likely(passage, new))
+    return Compared(signals(passage, old, new), _least_likely(passage, new))
 
 
-def _probability(odds: float) -> float:
-    return 1 / (1 + math.exp(-max(-60.0, min(60.0, _SLOPE * (odds - _MIDPOINT)))))
+def signals(passage: Passage, old: Sequence[TokenScore], new: Sequence[TokenScore]) -> Signals:
+    """What the tokens of both versions of a passage tell."""
+    (old_body, old_tail), (new_body, new_tail) = _split(passage.old, passage.tail, old), _split(
+        passage.new, passage.tail, new
+    )  # fmt: skip
+    count = len(old_body) + len(new_body)
+    return Signals(
+        body=_bounded(sum(old_body) - sum(new_body)),
+        tail=_bounded(sum(old_tail) - sum(new_tail)),
+        longer=(len(new_body) - len(old_body)) / max(1, count),
+        spike=_bounded(min(old_body, default=0.0) - min(new_body, default=0.0)),
+        mean=sum(old_body) / max(1, len(old_body)) - sum(new_body) / max(1, len(new_body)),
+    )
+
+
+def confidence(found: Signals) -> float:
+    """The probability of a mistake, 0.0 to 1.0."""
+    odds = sum(weight * value for weight, value in zip(_WEIGHTS, (*astuple(found), 1.0), strict=True))
+    return 1 / (1 + math.exp(-max(-60.0, min(60.0, odds))))
+
+
+def _split(text: str, tail: str, tokens: Sequence[TokenScore]) -> tuple[list[float], list[float]]:
+    """The log-probabilities of the tokens that begin before the tail, and of the others."""
+    end, at = len(text) - len(tail), 0
+    body: list[float] = []
+    behind: list[float] = []
+    for token in tokens:
+        (body if at < end else behind).append(token.logprob)
+        at += len(token.text)
+    return body, behind
+
+
+def _bounded(value: float) -> float:
+    return max(-_LIMIT, min(_LIMIT, value))
 
 
 def _least_likely(passage: Passage, tokens: Sequence[TokenScore]) -> int:

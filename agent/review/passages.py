@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from agent.review.equivalent import renames, same_code
+from agent.review.harmless import harmful_hunks
 from tools.code import Symbol, definitions
 from tools.git_changes import ChangedFile, Hunk
 from tools.syntax import language_of
@@ -27,7 +28,7 @@ class Passage:
     """Lines ``start``..``end`` (from 1, of the new file) around those that the change wrote, ``changed``.
 
     ``context`` stands before them in both versions; ``old`` and ``new`` are the two versions, each with the same few
-    unchanged lines at its end. ``old`` is empty where there was nothing.
+    unchanged lines, ``tail``, at its end. ``old`` is empty where there was nothing: such code is not judged by a model.
     Variables that were renamed have their old names.
     """
 
@@ -39,11 +40,11 @@ class Passage:
     context: str
     old: str
     new: str
+    tail: str = ""
 
-    @property
-    def key(self) -> str:
-        """A hash of all that a judgement depends on."""
-        parts = (self.path, self.context, self.old, self.new)
+    def key(self, header: str) -> str:
+        """A hash of all that a judgement depends on; ``header`` stands above the passage."""
+        parts = (self.path, header, self.context, self.old, self.new)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
@@ -53,19 +54,15 @@ def passages(file: ChangedFile) -> list[Passage]:
         return []
     symbols = _symbols(file.path, file.new)
     pairs = _pairs(file, symbols)
-    harmless = {new for new, (old, text) in pairs.items() if same_code(file.path, old, text, whole=True)}
     lines = ((file.old or "").splitlines(), file.new.splitlines())
+    hunks = harmful_hunks(file, symbols)
     found: list[Passage] = []
-    for group in _groups(file.hunks, symbols):
+    for group in _groups(hunks, symbols):
         symbol = _around(symbols, group[0])
-        passage = _passage(file, group, symbol, lines)
+        passage = _passage(file, group, symbol, lines, was_there=symbol in pairs)
         if symbol in pairs:
             passage = _seen_through(passage, renames(file.path, *pairs[symbol]))
-        if (
-            symbol not in harmless
-            and not same_code(file.path, passage.old, passage.new, whole=False)
-            and passage.new.strip()
-        ):
+        if not same_code(file.path, passage.old, passage.new, whole=False) and passage.new.strip():
             found.append(passage)
     return found
 
@@ -135,7 +132,12 @@ def _parts(hunk: Hunk, symbols: Sequence[Symbol]) -> list[Hunk]:
 
 
 def _passage(
-    file: ChangedFile, group: Sequence[Hunk], symbol: Symbol | None, lines: tuple[list[str], list[str]]
+    file: ChangedFile,
+    group: Sequence[Hunk],
+    symbol: Symbol | None,
+    lines: tuple[list[str], list[str]],
+    *,
+    was_there: bool,
 ) -> Passage:
     old_lines, new_lines = lines
     first, last = group[0], group[-1]
@@ -149,8 +151,9 @@ def _passage(
         end=max(new_to, new_from + 1),
         changed=tuple(n for hunk in group for n in range(hunk.new_start, hunk.new_start + hunk.new_count)),
         context=_context(new_lines, new_from, symbol),
-        old=_text([*old_lines[old_from:old_to], *tail]) if old_to > old_from else "",
+        old=_text([*old_lines[old_from:old_to], *tail]) if old_to > old_from or was_there else "",
         new=_text([*new_lines[new_from:new_to], *tail]),
+        tail=_text(tail),
     )
 
 

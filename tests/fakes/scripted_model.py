@@ -198,6 +198,10 @@ class ScriptedModel:
         """Every word is as likely as every other."""
         return [[TokenScore(word, -1.0) for word in text.split()] for text in texts]
 
+    async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
+        """Every answer is as good as every other."""
+        return [[1 / len(answers)] * len(answers) for _ in questions]
+
     async def close(self) -> None:
         self.closed = True
 
