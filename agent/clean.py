@@ -26,5 +26,7 @@ def clean(text: str) -> str:
 
     Newlines and tabs stay, CR LF becomes a newline, and a lone CR (which could overwrite what was shown) too.
     """
+    if text.replace("\n", "").replace("\t", "").isprintable():
+        return text  # nearly all of it; a stored session of 2,000 messages goes through here when it is opened
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CHARACTER.sub("", _SEQUENCE.sub("", text))

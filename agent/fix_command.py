@@ -22,6 +22,7 @@ from agent.errors import UsageError
 from agent.events import AgentEvent, Notice
 from agent.evidence import Sources
 from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
+from agent.fix_summary import summarise
 from agent.live_view import LiveView
 from agent.model import Model
 from agent.models.fetch import ModelOptions, is_here, require_known
@@ -42,12 +43,16 @@ DEFAULT_ATTEMPTS = 120  # many are a single line
 
 @dataclass(slots=True)
 class _Opened:
-    """What has to be closed in the end; ``loading`` is a model that is loaded while the tests run."""
+    """What has to be closed in the end; ``loading`` is a model that is loaded while the tests run.
+
+    ``keep_model``: it was there before, and stays.
+    """
 
     loading: asyncio.Task[Model] | None = None
     model: Model | None = None
     session: Session | None = None
     commands: Commands | None = None
+    keep_model: bool = False
 
     async def close(self) -> None:
         if self.loading is not None and self.model is None:
@@ -56,21 +61,26 @@ class _Opened:
             loaded = (await asyncio.gather(self.loading, return_exceptions=True))[0]
             self.model = None if isinstance(loaded, BaseException) else loaded
         if self.session is not None:
-            await self.session.close()
-        elif self.model is not None:
+            await self.session.close(keep_model=self.keep_model)
+        elif self.model is not None and not self.keep_model:
             await self.model.close()
         if self.commands is not None:
             self.commands.close()
 
 
 class FixCommand:
-    """One ``agent fix``; ``run`` gives its exit code."""
+    """One ``agent fix``; ``run`` gives its outcome. A ``model`` that is given is loaded already, and stays so."""
 
-    def __init__(self, args: argparse.Namespace, setup: Setup, talk: Talk) -> None:
+    def __init__(self, args: argparse.Namespace, setup: Setup, talk: Talk, model: Model | None = None) -> None:
         self._args = args
         self._setup = setup
         self._talk = talk
-        self._opened = _Opened()
+        self._opened = _Opened(model=model, keep_model=model is not None)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session that the attempts were made in, if it came to that."""
+        return None if self._opened.session is None else self._opened.session.id
 
     async def run(self, emit: Callable[[AgentEvent], None]) -> FixOutcome:
         """Repair; raises AgentError or EngineError. The session is closed afterwards."""
@@ -78,9 +88,10 @@ class FixCommand:
         if find_root(setup.cwd) is None:
             raise UsageError(f"{setup.cwd} is not in a git repository; `git init` makes it one.")
         config = setup.config
-        require_known(config.model, ModelOptions())  # before a long test run
-        if is_here(config.model, ModelOptions(wanted_context=config.context or WANTED_CONTEXT)):
-            self._opened.loading = asyncio.create_task(open_model(self._setup, self._talk))
+        if self._opened.model is None:
+            require_known(config.model, ModelOptions())  # before a long test run
+            if is_here(config.model, ModelOptions(wanted_context=config.context or WANTED_CONTEXT)):
+                self._opened.loading = asyncio.create_task(open_model(self._setup, self._talk))
         options = FixOptions(
             command=command,
             complaint=self._args.complaint or "",
@@ -111,7 +122,7 @@ class FixCommand:
         return Sources(self._setup.root, is_test_path)
 
     async def _open(self, enough: bool, emit: Callable[[AgentEvent], None]) -> OpenedSession:
-        model = await (self._opened.loading or open_model(self._setup, self._talk))
+        model = self._opened.model or await (self._opened.loading or open_model(self._setup, self._talk))
         self._opened.model = model
         direct = enough and model.info.small
         wish = Wish(mode=Mode.ACCEPT_EDITS, rules=self._rules(), commands=self._opened.commands)
@@ -170,24 +181,3 @@ def _report(outcome: FixOutcome, args: argparse.Namespace, writer: Writer, conso
         writer.finish(Outcome("success" if outcome.green else "error_tests_red", not outcome.green, diff))
         return
     writer.finish(Outcome("success" if outcome.green else "error_tests_red", not outcome.green, text, extra))
-
-
-def summarise(outcome: FixOutcome, *, dry_run: bool) -> str:
-    """What a person wants to know in the end, in a few lines."""
-    usage, tries = outcome.usage, f"{outcome.attempts} attempt{'' if outcome.attempts == 1 else 's'}"
-    if outcome.green and not outcome.attempts:
-        return f"`{outcome.first.command}` passes already ({outcome.first.summary}); there is nothing to fix."
-    changed = [file_changed(change) for change in outcome.changes]
-    files = ", ".join(f"{each.path} (+{each.added} -{each.removed})" for each in changed)
-    if outcome.green:
-        head = f"Fixed: {outcome.best.summary}; before: {outcome.first.summary}."
-        where = f"Changed: {files}." if not dry_run else f"A dry run: {files} would change; the files are as they were."
-    elif outcome.applied:
-        head = f"Not fixed: {outcome.best.summary}; before: {outcome.first.summary}."
-        where = f"The best attempt is in place: {files}. `agent undo` takes it back."
-    else:
-        head = f"Not fixed: {outcome.first.summary}, and no attempt made it better."
-        where = "The files are as they were."
-    speed = f"{usage.decoded_tokens:,} tokens written at {usage.decode_tps:.0f}/s"
-    read = f"{usage.prefilled_tokens:,} read, {usage.cached_tokens:,} from the cache"
-    return f"{head}\n{where}\n{tries} in {outcome.seconds:.0f} s: {speed}, {read}."

@@ -9,21 +9,20 @@ from agent.clean import clean
 from agent.events import RunEnd, RunFinished
 from agent.permissions import Mode
 from agent.rewind import RewindPoint
+from agent.test_guess import guess_test_command
 from prompts import load
 from tui.attachments import is_large
-from tui.commands import candidates, parse
-from tui.completion import Candidate, files, wanted
 from tui.desk import Desk
 from tui.editor import edit_text
 from tui.opening import Opening
 from tui.palette import PALETTES, TITLES, Palette
 from tui.screens.dialog import option_text
 from tui.screens.help import HelpScreen
+from tui.screens.line import LineScreen
 from tui.screens.picker import Choice, Picked, PickerOptions, PickerScreen
 from tui.screens.question import QuestionScreen, Reply
 from tui.session_actions import SessionActions
 from tui.view_state import Answer
-from tui.workspace_files import WorkspaceFiles
 
 _TWICE_SECONDS = 1.5  # between two presses that belong together
 _PLAN = (
@@ -44,38 +43,9 @@ class Actions:
     def __init__(self, app: Desk) -> None:
         self._app = app
         self._conductor = app.conductor
-        self._files = WorkspaceFiles(app.host.setup.root)
         self._sessions = SessionActions(app)
+        self._test_command = ""
         self._pressed: tuple[str, float] = ("", 0.0)
-
-    # --- sending
-
-    def sent(self, text: str, *, queue: bool) -> None:
-        """A message, a command or a shell line was typed."""
-        app = self._app
-        app.main.candidates.offer([])
-        app.main.prompt.completing = False
-        app.main.transcript.to_end()
-        text = text.strip()
-        app.history.add(text)
-        app.main.prompt.use_history(app.history.prompts)
-        if (parsed := parse(text)) is not None:
-            if parsed.command is None:
-                self._conductor.say(f"There is no command /{parsed.word}; /help lists them.")
-            else:
-                self._commands()[parsed.command.name](parsed.rest)
-        elif text.startswith("!") and text[1:].strip():
-            app.work(lambda: self._conductor.shell(text[1:].strip()))
-        elif queue and (self._conductor.state.running or app.loading_state is not None):
-            self._conductor.queue(text)
-        else:
-            app.work(lambda: self._submit(text))
-
-    async def _submit(self, text: str) -> None:
-        if self._conductor.session is not None:
-            for path in self._files.mentioned(text):
-                await self._conductor.attach_file(path)
-        await self._conductor.submit(text)
 
     def after_run(self, event: RunFinished) -> None:
         """What follows a run: late steering comes back to the prompt, a plan asks for its approval."""
@@ -96,42 +66,6 @@ class Actions:
         if answer in ("accept-edits", "default"):
             self._conductor.set_mode(Mode(answer))
             await self._conductor.submit(load("plan_approved"))
-
-    # --- completion
-
-    def complete(self) -> None:
-        """Offer what fits before the cursor."""
-        prompt, shown = self._app.main.prompt, self._app.main.candidates
-        row, column = prompt.cursor_location
-        found = wanted(prompt.document.get_line(row), column, first_line=row == 0)
-        offered: list[Candidate] = []
-        if found is not None and found.kind == "command":
-            offered = candidates(found.typed)
-            offered = [] if [each.label for each in offered] == [f"/{found.typed}"] else offered
-        elif found is not None:
-            self._files.refresh(self._app, self.complete)
-            offered = files(found.typed, self._files.names)
-        shown.offer(offered)
-        prompt.completing = bool(offered)
-
-    def completion_key(self, action: str) -> None:
-        """Move in the list, take a line of it, or close it."""
-        prompt, shown = self._app.main.prompt, self._app.main.candidates
-        chosen = shown.chosen
-        if action in ("up", "down"):
-            shown.move(-1 if action == "up" else 1)
-            return
-        row, column = prompt.cursor_location
-        found = wanted(prompt.document.get_line(row), column, first_line=row == 0)
-        shown.offer([])
-        prompt.completing = False
-        if action == "close" or chosen is None or found is None:
-            return
-        if action == "run" and found.kind == "command" and not chosen.takes:
-            prompt.take()
-            self.sent(chosen.label, queue=False)
-        else:
-            prompt.insert_completion(found.start, chosen.insert)
 
     # --- keys
 
@@ -242,6 +176,10 @@ class Actions:
 
     # --- commands
 
+    def obey(self, name: str, rest: str) -> None:
+        """A slash command, with the rest of its line."""
+        self._commands()[name](rest)
+
     def _commands(self) -> dict[str, Callable[[str], None]]:
         work, sessions = self._app.work, self._sessions
         return {
@@ -254,6 +192,7 @@ class Actions:
             "rewind": lambda _: work(self._rewind),
             "undo": lambda _: self._conductor.undo(),
             "redo": lambda _: self._conductor.redo(),
+            "fix": lambda rest: work(lambda: self._fix(rest)),
             "compact": lambda rest: work(lambda: self._conductor.compact(rest)),
             "mode": self._mode,
             "model": lambda rest: work(lambda: self._model(rest)),
@@ -292,6 +231,24 @@ class Actions:
             Mode.YOLO: "Everything runs, except what would be a catastrophe.",
         }
         self._app.notify(said[mode], timeout=2.5, markup=False)
+
+    async def _fix(self, command: str) -> None:
+        app, conductor = self._app, self._conductor
+        if conductor.state.running:
+            conductor.say("A run is in progress; interrupt it first (Esc).")
+            return
+        if conductor.state.status.mode == Mode.PLAN.value:
+            conductor.say("In plan mode nothing is changed; Shift+Tab leaves it.")
+            return
+        guess = self._test_command or guess_test_command(app.host.setup.root)
+        command = command or await app.ask(LineScreen("Which command must pass?", guess)) or ""
+        if not command:
+            return
+        self._test_command = command
+        outcome = await conductor.run_apart(f"/fix {command}", lambda emit: app.host.fix(command, emit))
+        if outcome is not None:
+            await conductor.own_calls.apply(outcome)
+        await conductor.work()
 
     async def _model(self, name: str) -> None:
         if self._conductor.state.running:

@@ -18,6 +18,7 @@ from tui.actions import Actions
 from tui.desk import Desk
 from tui.host import Host
 from tui.opening import Opening
+from tui.prompting import Prompting
 from tui.screens.main import MainScreen
 from tui.status_text import Loading
 from tui.terminal import hang_up_with_terminal
@@ -38,6 +39,7 @@ class AgentApp(Desk):
     def __init__(self, host: Host, *, colourless: bool = False) -> None:
         super().__init__(host, colourless=colourless)
         self._actions = Actions(self)
+        self._prompting = Prompting(self, self._actions.obey)
 
     def on_mount(self) -> None:
         """Open the session while the first picture is there already."""
@@ -51,6 +53,7 @@ class AgentApp(Desk):
     async def action_quit(self) -> None:
         """Leave; a run is ended and its work kept."""
         self.show_loading(Loading("closing"))
+        await self.conductor.end_apart()
         await self.host.close()
         self.exit(0)
 
@@ -60,15 +63,15 @@ class AgentApp(Desk):
 
     def on_prompt_input_sent(self, event: PromptInput.Sent) -> None:
         """A message, a command, or a shell line."""
-        self._actions.sent(event.text, queue=event.queue)
+        self._prompting.sent(event.text, queue=event.queue)
 
     def on_prompt_input_typed(self) -> None:
         """Completions for what stands before the cursor."""
-        self._actions.complete()
+        self._prompting.complete()
 
     def on_prompt_input_completion_key(self, event: PromptInput.CompletionKey) -> None:
         """A key for the list of completions."""
-        self._actions.completion_key(event.action)
+        self._prompting.completion_key(event.action)
 
     def on_prompt_input_help_wanted(self) -> None:
         """A question mark."""
@@ -99,9 +102,11 @@ async def run_app(app: AgentApp) -> int:
     for number in _ENDING:
         loop.add_signal_handler(number, end, number)
     hang_up_with_terminal()
+    app.collector.begin()
     try:
         await app.run_async()
     finally:
         # Also when the screen failed: the session is whole, and the next one finds it.
         await asyncio.shield(app.host.close())
+        app.collector.end()
     return 128 + ended_by[0] if ended_by else app.return_code or 0

@@ -39,6 +39,7 @@ COMMANDS: Sequence[Command] = (
     Command("rewind", "go back to an earlier message: files, conversation or both"),
     Command("undo", "take back the last file changes"),
     Command("redo", "bring back what undo or rewind took away"),
+    Command("fix", "repair until a test command passes, the way for small models", "test command"),
     Command("compact", "summarise the conversation, keeping what is named", "what"),
     Command("mode", "what may run without a question: default, accept-edits, plan, yolo", "name"),
     Command("model", "choose or download a model", "name"),

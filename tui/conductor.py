@@ -8,24 +8,27 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from typing import TypeVar
 
 from agent.clean import clean
-from agent.errors import AgentError, StoreError
-from agent.events import AgentEvent, ApprovalRequested, Notice, RunEnd, RunFinished, Steered
+from agent.errors import AgentError
+from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted, SessionStarted, Steered
 from agent.journal import UndoReport
-from agent.messages import ToolCall
+from agent.messages import Usage
+from agent.own_calls import OwnCalls
 from agent.permissions import Decision, Mode
 from agent.run import RunOptions
 from agent.session import Session
-from prompts import load
+from inference.errors import EngineError
 from tui import presenter
 from tui.history_entries import with_messages
 from tui.view_state import Entry, Pending, Prompted, ViewState
 
 Changed = Callable[[AgentEvent | None], None]
+T = TypeVar("T")
 
 
 class Conductor:
@@ -39,8 +42,8 @@ class Conductor:
         self._clock = clock
         self._session: Session | None = None
         self._options = RunOptions()
-        self._own_calls: set[str] = set()
-        self._shell_stopped = False
+        self._apart: asyncio.Future[object] | None = None
+        self.own_calls = OwnCalls(lambda: self._session, self)
         self.state = ViewState()
         self.returned: list[str] = []  # steering messages that a run did not take any more
 
@@ -76,7 +79,7 @@ class Conductor:
 
     async def submit(self, text: str) -> None:
         """Send a message: at once when idle, else to the running model; without a session, when there is one."""
-        if self._session is None:
+        if self._session is None or self._apart is not None:
             self.queue(text)
         elif self._session.running:
             self.steer(text)
@@ -86,7 +89,7 @@ class Conductor:
 
     async def work(self) -> None:
         """Send queued messages, one run after the other, as long as runs end well."""
-        while self._session is not None and not self._session.running:
+        while self._session is not None and self._apart is None and not self._session.running:
             queued = next((each for each in self.state.pending if not each.steer), None)
             if queued is None:
                 return
@@ -114,11 +117,43 @@ class Conductor:
 
     def interrupt(self) -> bool:
         """End the run and keep its work; whether there was one."""
-        self._shell_stopped = True
-        if self._session is None or not (self._session.running or self._own_calls):
+        self.own_calls.stop()
+        if self._apart is not None:
+            return self._apart.cancel()
+        if self._session is None or not (self._session.running or self.own_calls.running):
             return False
         self._session.cancel()
         return True
+
+    async def run_apart(self, text: str, job: Callable[[Callable[[AgentEvent], None]], Awaitable[T]]) -> T | None:
+        """A job that is no run of the session's, shown as one: ``text`` began it, an interrupt ends it.
+
+        What it comes to; None when it was ended, or when something went wrong in the world, which is said.
+        """
+        began, end = self._clock(), RunEnd.ERROR
+        self._take(RunStarted(f"apart-{secrets.token_hex(4)}", text))
+        task = self._apart = asyncio.ensure_future(job(self._take_apart))
+        try:
+            await asyncio.wait([task])
+            return task.result()
+        except asyncio.CancelledError:
+            end = RunEnd.CANCELLED
+            if not task.done():  # the program itself is going down
+                task.cancel()
+                raise
+        except (AgentError, EngineError) as error:
+            self.say(str(error), is_error=True)
+        finally:
+            self._apart = None
+            if self.state.running:
+                self._take(RunFinished(end, "", 0, self._clock() - began, Usage()))
+        return None
+
+    async def end_apart(self) -> None:
+        """End such a job and wait until it has put things back."""
+        if self._apart is not None:
+            self._apart.cancel()
+            await asyncio.wait([self._apart])
 
     def answer(self, request_id: str, decision: Decision, note: str = "") -> None:
         """Answer an approval."""
@@ -144,18 +179,6 @@ class Conductor:
         """One sentence for the user, in the transcript."""
         self.state = presenter.note(self.state, text, is_error=is_error, quiet=quiet)
         self._changed(None)
-
-    async def shell(self, command: str) -> None:
-        """Run the user's own command; the model reads it with the next message."""
-        text = await self._own_call("bash", {"command": command})
-        if text is not None and self._session is not None:
-            self._session.add_context(load("user_command", command=command, output=text))
-
-    async def attach_file(self, path: str) -> None:
-        """Give the model a file with the next message."""
-        text = await self._own_call("read", {"path": path})
-        if text is not None and self._session is not None:
-            self._session.add_context(load("user_file", path=path, text=text))
 
     async def compact(self, focus: str) -> None:
         """Summarise the conversation now."""
@@ -236,28 +259,16 @@ class Conductor:
             self.returned += [each.text for each in late]
             self._pend(*(each for each in self.state.pending if not each.steer))
 
-    async def _own_call(self, name: str, arguments: dict[str, object]) -> str | None:
-        """Carry out a call for the user, who agreed by typing it; the text of a result."""
-        if self._session is None:
-            self.say("The model is not ready yet; try again in a moment.", quiet=True)
-            return None
-        call = ToolCall(f"user-{secrets.token_hex(4)}", name, arguments)
-        self._own_calls.add(call.id)
-        self._shell_stopped = False
-        try:
-            result = await self._session.run_tool(call, self._take, lambda: self._shell_stopped)
-        except StoreError as error:
-            self.say(str(error), is_error=True)
-            return None
-        finally:
-            self._own_calls.discard(call.id)
-        return result.text
+    def take(self, event: AgentEvent) -> None:
+        """Show an event of the user's own calls."""
+        self._take(event)
+
+    def _take_apart(self, event: AgentEvent) -> None:
+        """An event of another session than the open one."""
+        if not isinstance(event, SessionStarted):
+            self._take(event)
 
     def _take(self, event: AgentEvent) -> None:
-        if isinstance(event, ApprovalRequested) and event.call.id in self._own_calls:
-            # The request is open only once the asking coroutine waits for its answer.
-            asyncio.get_running_loop().call_soon(self.answer, event.request_id, Decision.ALLOW)
-            return
         if isinstance(event, Steered):
             event = Steered(event.message_id, clean(event.text))
         self.state = presenter.fold(self.state, event, self._clock())

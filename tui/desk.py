@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from textual.app import App
+from textual.events import Event, InputEvent
 from textual.timer import Timer
 
 from agent.errors import AgentError
@@ -23,6 +24,7 @@ from agent.events import (
 )
 from inference.errors import EngineError
 from tui.conductor import Conductor
+from tui.garbage import QuietCollector
 from tui.host import Host
 from tui.memory import resident_bytes
 from tui.palette import PALETTES, Palette, themes
@@ -37,6 +39,7 @@ from tui.view_state import Approval, ViewState
 _FRAME_SECONDS = 0.1  # between two pictures of a stream; more would cost decode speed on two cores
 _MEMORY_FRAMES = 20  # frames between two looks at our own memory
 _STREAMED = (TextStreamed, ThoughtStreamed, ToolCallStreamed, ToolOutputStreamed, PrefillProgressed)
+_REST_SECONDS = 5.0  # between two thoughts of looking for garbage
 _BELL_AFTER = 10.0  # seconds of a run after which its end is worth a bell
 
 
@@ -50,6 +53,7 @@ class Desk(App[int]):
         self.conductor = Conductor(self._changed)
         self.preferences = Preferences(host.setup.state / "tui.json")
         self.history = PromptHistory(host.setup.state / "prompts.jsonl")
+        self.collector = QuietCollector()
         self.loading_state: Loading | None = None
         self.details = True
         self._main: MainScreen | None = None
@@ -87,6 +91,13 @@ class Desk(App[int]):
         self._main = MainScreen(self.palette)
         self.push_screen(self._main)
         self._timer = self.set_interval(_FRAME_SECONDS, self._frame)
+        self.set_interval(_REST_SECONDS, self.collector.rest)
+
+    async def on_event(self, event: Event) -> None:
+        """Every key and click comes through here first."""
+        if isinstance(event, InputEvent):
+            self.collector.key()
+        await super().on_event(event)
 
     def work(self, job: Callable[[], Awaitable[None]]) -> None:
         """Run a job beside the screen; what goes wrong in the world is told in the transcript."""

@@ -259,7 +259,7 @@ def _tool_finished(state: ViewState, event: ToolFinished) -> ViewState:
 def _fix(state: ViewState, event: TestsStarted | TestsFinished | AttemptStarted) -> ViewState:
     match event:
         case TestsStarted():
-            return _with_entry(state, TestRun(state.next_key, clean(event.command)))
+            return _with_entry(_status(state, phase=Phase.TESTS), TestRun(state.next_key, clean(event.command)))
         case TestsFinished():
             counts = [f"{event.passed} passed"] if event.passed is not None else []
             counts += [f"{event.failed} failed"] if event.failed else []
@@ -269,7 +269,7 @@ def _fix(state: ViewState, event: TestsStarted | TestsFinished | AttemptStarted)
                 run = TestRun(state.next_key, "tests")
                 state = _with_entry(state, run)
             done = replace(run, green=event.green, said=said, summary=clean(event.summary), seconds=event.seconds)
-            return _with_replaced(state, done)
+            return _with_replaced(_status(state, phase=Phase.STARTING if state.running else Phase.IDLE), done)
         case AttemptStarted():
             return note(state, f"Attempt {event.attempt}: {event.strategy}")
 

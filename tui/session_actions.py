@@ -117,6 +117,7 @@ class SessionActions:
         app = self._app
         if app.host.model is None or session_id == app.host.session_id is not None:
             return
+        await app.conductor.end_apart()
         mode = app.state.status.mode
         app.conductor.detach()
         try:

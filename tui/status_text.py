@@ -125,6 +125,8 @@ def _doing(state: ViewState, now: float, palette: Palette, width: int) -> Text:
             return Text(f"writing · {status.pieces:,} tokens{speed} · {elapsed}", palette.muted)
         case Phase.TOOL:
             return Text(f"running a tool · {elapsed}", palette.muted)
+        case Phase.TESTS:
+            return Text(f"running the tests · {elapsed}", palette.muted)
         case Phase.ASKING:
             return Text("waiting for your answer", palette.warn)
 

@@ -32,6 +32,7 @@ class Phase(StrEnum):
     PREFILL = "prefill"
     DECODE = "decode"
     TOOL = "tool"
+    TESTS = "tests"
     ASKING = "asking"
 
 

@@ -52,6 +52,12 @@ def test_nothing_that_steers_a_terminal_survives(text: str) -> None:
     assert clean(shown) == shown
 
 
+def test_no_character_that_python_calls_printable_is_one_that_is_taken_out() -> None:
+    """Which is why text of nothing else needs no closer look."""
+    printable = "".join(filter(str.isprintable, map(chr, range(0x110000))))
+    assert clean("\x07" + printable) == printable
+
+
 @pytest.mark.skipif(not NAUGHTY.exists(), reason="needs ../shared/data/blns.json")
 def test_naughty_strings_are_harmless() -> None:
     for text in json.loads(NAUGHTY.read_text()):

@@ -99,9 +99,14 @@ class Door:
 
     @asynccontextmanager
     async def open(
-        self, script: Sequence[Script] = (), *arguments: str, size: tuple[int, int] = (100, 30), trusted: bool = True
+        self,
+        script: Sequence[Script] = (),
+        *arguments: str,
+        size: tuple[int, int] = (100, 30),
+        trusted: bool = True,
+        small: bool = False,
     ) -> AsyncGenerator[Window]:
-        model = ScriptedModel(script)
+        model = ScriptedModel(script, small=small)
         host = self.host(model, *(("--trust",) if trusted else ()), *arguments)
         app = AgentApp(host)
         async with app.run_test(size=size) as pilot:

@@ -53,7 +53,7 @@ class EntryRenderer:
         self.palette = palette
         inner = self.width - _MARGIN
         self._inner = Canvas(inner)
-        self._markdown = MarkdownRenderer(inner, palette)
+        self._markdown = MarkdownRenderer(inner, palette, " " * _MARGIN)
         self._diffs = DiffRenderer(inner - 2, palette)
 
     def lines(self, entry: Entry, look: Look) -> list[Line]:
@@ -86,10 +86,8 @@ class EntryRenderer:
     def _answer(self, entry: Answer) -> list[Line]:
         if entry.done:
             self._markdown.forget(entry.key)
-            lines = self._markdown.lines(entry.text)
-        else:
-            lines = self._markdown.growing(entry.key, entry.text)
-        return prefixed(lines, Segment("  "))
+            return self._markdown.lines(entry.text)
+        return self._markdown.growing(entry.key, entry.text)
 
     def _thought(self, entry: Thought, look: Look) -> list[Line]:
         seconds = entry.seconds if entry.done else max(0.0, look.now - entry.began)

@@ -19,8 +19,8 @@ from tui.palette import Palette
 
 TAB = 4
 _MOST_CHARACTERS = 60_000  # beyond, plain text: highlighting would be felt
-_KEEP_OPEN = 8  # lines at the end of growing text that are highlighted anew each time
-_COMMIT_AT = 32  # lines of growing text before the first of them are settled
+_KEEP_OPEN = 6  # lines at the end of growing text that are highlighted anew each time
+_COMMIT_AT = 16  # lines of growing text before the first of them are settled
 
 Tokens = list[tuple[TokenType, str]]
 

@@ -23,20 +23,27 @@ _FENCE = re.compile(r"(`{3,}|~{3,})\s*([^`\s]*)")
 
 
 class MarkdownRenderer:
-    """Renders Markdown of one width and palette; keeps where growing texts stand, by their key."""
+    """Renders Markdown of one width and palette; keeps where growing texts stand, by their key.
 
-    def __init__(self, width: int, palette: Palette) -> None:
+    ``margin`` stands before each line and is not part of the width.
+    """
+
+    def __init__(self, width: int, palette: Palette, margin: str = "") -> None:
         self._canvas = Canvas(width)
+        self._margin = Segment(margin)
         self._palette = palette
         self._theme = _theme(palette)
         self._growing: dict[int, _Growing] = {}
 
     def lines(self, text: str) -> list[Line]:
         """A whole text."""
-        return _trimmed(self._canvas.lines(_Themed(text, self._palette, self._theme)))
+        return self._placed(_trimmed(self._canvas.lines(_Themed(text, self._palette, self._theme))))
 
     def growing(self, key: int, text: str) -> list[Line]:
-        """A text that began with what was given for this key before; call ``forget`` when it is complete."""
+        """A text that began with what was given for this key before; call ``forget`` when it is complete.
+
+        Lines that cannot change any more are the same objects each time.
+        """
         state = self._growing.get(key)
         if state is None or not text.startswith(state.settled_text):
             state = self._growing[key] = _Growing()
@@ -52,6 +59,9 @@ class MarkdownRenderer:
         """The text of this key is complete."""
         self._growing.pop(key, None)
 
+    def _placed(self, lines: list[Line]) -> list[Line]:
+        return [[self._margin, *line] for line in lines] if self._margin.text else lines
+
     def _block(self, text: str) -> list[Line]:
         lines = self.lines(text)
         return [*lines, []] if lines else []
@@ -66,8 +76,11 @@ class MarkdownRenderer:
             state.code, state.code_lines = GrowingCode(fence[2], self._palette), []
         settled, still_open = state.code.advance(code.rstrip("\n"))
         if settled:
-            state.code_lines += code_lines(settled, self._canvas, self._palette)
-        return state.code_lines + code_lines(still_open, self._canvas, self._palette)
+            state.code_lines += self._code_lines(settled)
+        return state.code_lines + self._code_lines(still_open)
+
+    def _code_lines(self, code: list[Text]) -> list[Line]:
+        return self._placed(code_lines(code, self._canvas, self._palette))
 
 
 class _Growing:

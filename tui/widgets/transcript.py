@@ -6,13 +6,10 @@ It knows entries and lines, no session; what a click or a key on an entry means 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import cast
 
-from rich.cells import cell_len
-from rich.segment import Segment
 from rich.style import Style
 from textual.events import Click, Resize
 from textual.geometry import Region, Size
@@ -23,11 +20,10 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.palette import Palette
-from tui.rendering.entries import EntryRenderer, Look
-from tui.rendering.lines import Line
+from tui.rendering.entries import Look
 from tui.view_state import CallState, Entry, Prompted, Thought, ToolCard
+from tui.widgets.entry_strips import EntryStrips, same_rows, selected
 
-_CACHED_ENTRIES = 256
 _ALWAYS_EXACT = 3  # entries at the end whose height is measured at once
 _MOVING = (CallState.RUNNING, CallState.WAITING)
 
@@ -44,12 +40,11 @@ class TranscriptView(ScrollView, can_focus=False):
     def __init__(self, palette: Palette, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
         super().__init__(id=id)
         self._palette = palette
-        self._renderer = EntryRenderer(80, palette)
+        self._strips = EntryStrips(0, palette, Style.null())
         self._entries: tuple[Entry, ...] = ()
         self._heights: list[int] = []
         self._exact: list[bool] = []
         self._ends: list[int] = []  # row behind each entry
-        self._strips: OrderedDict[int, tuple[Entry, list[Strip]]] = OrderedDict()
         self._expanded: frozenset[int] = frozenset()
         self._all_expanded = False
         self._thoughts_shown = False
@@ -64,12 +59,14 @@ class TranscriptView(ScrollView, can_focus=False):
         if first is None:
             return
         self._entries = entries
+        before = self._strips.kept(entries[first]) if first < len(entries) else []
         del self._heights[first:], self._exact[first:]
         for at in range(first, len(entries)):
             exact = at >= len(entries) - _ALWAYS_EXACT
             self._heights.append(len(self._strips_of(at)) if exact else self._estimate(entries[at]))
             self._exact.append(exact)
-        self._lay_out(first)
+        after = self._strips.kept(entries[first]) if before else []
+        self._lay_out(first, same_rows(before, after))
 
     def tick(self, now: float) -> None:
         """Let running clocks show ``now``."""
@@ -78,7 +75,7 @@ class TranscriptView(ScrollView, can_focus=False):
             entry = self._entries[at]
             moving = isinstance(entry, ToolCard) and entry.state in _MOVING
             if moving or (isinstance(entry, Thought) and not entry.done):
-                self._strips.pop(entry.key, None)
+                self._strips.stale(entry)
                 self._refresh_rows(at)
 
     def use_palette(self, palette: Palette) -> None:
@@ -115,7 +112,8 @@ class TranscriptView(ScrollView, can_focus=False):
 
     def on_resize(self, event: Resize) -> None:
         """Everything folds anew in another width."""
-        if event.size.width != self._renderer.width:
+        del event  # its size is with the scrollbar
+        if self._width != self._strips.width:
             self._rebuild()
         elif self.following:
             self.to_end()
@@ -133,7 +131,7 @@ class TranscriptView(ScrollView, can_focus=False):
         if at is None or not isinstance(self._entries[at], ToolCard | Thought) or self.text_selection is not None:
             return
         self._expanded = self._expanded ^ {self._entries[at].key}
-        self._strips.pop(self._entries[at].key, None)
+        self._strips.stale(self._entries[at])
         self._heights[at] = len(self._strips_of(at))
         self._exact[at] = True
         self._lay_out(at)
@@ -141,7 +139,7 @@ class TranscriptView(ScrollView, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """One row of the screen."""
         row = round(self.scroll_y) + y
-        width = self.scrollable_content_region.width or self.size.width
+        width = self._width
         at = self._entry_at(row)
         if at is None:
             return Strip.blank(width, self.rich_style)
@@ -150,7 +148,7 @@ class TranscriptView(ScrollView, can_focus=False):
         strip = strips[inside] if inside < len(strips) else Strip.blank(width, self.rich_style)
         selection = self.text_selection
         if selection is not None and (span := selection.get_span(row)) is not None:
-            strip = self._selected(strip, span)
+            strip = selected(strip, span)
         return strip.apply_offsets(0, row)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
@@ -175,7 +173,7 @@ class TranscriptView(ScrollView, can_focus=False):
     def notify_style_update(self) -> None:
         """The theme changed."""
         super().notify_style_update()
-        self._strips.clear()
+        self._strips = EntryStrips(self._strips.width, self._palette, self.rich_style)
 
     # --- heights and rows
 
@@ -190,10 +188,8 @@ class TranscriptView(ScrollView, can_focus=False):
 
     def _rebuild(self) -> None:
         """Render everything anew: another width, palette or folding."""
-        width = self.scrollable_content_region.width or self.size.width
         top = self._entry_at(round(self.scroll_y))
-        self._renderer = EntryRenderer(width, self._palette)
-        self._strips.clear()
+        self._strips = EntryStrips(self._width, self._palette, self.rich_style)
         self._heights = [self._estimate(entry) for entry in self._entries]
         self._exact = [False] * len(self._entries)
         for at in range(max(0, len(self._entries) - _ALWAYS_EXACT), len(self._entries)):
@@ -202,12 +198,13 @@ class TranscriptView(ScrollView, can_focus=False):
         if not self.following and top is not None:
             self.scroll_to(y=self._ends[top] - self._heights[top], animate=False)
 
-    def _lay_out(self, first: int) -> None:
-        """Recompute rows from an entry on, and show what changed."""
+    def _lay_out(self, first: int, unchanged: int = 0) -> None:
+        """Recompute rows from an entry on, and show what changed; its first ``unchanged`` rows did not."""
         start = self._ends[first - 1] if first else 0
+        before = self._ends[-1] if self._ends else 0
         del self._ends[first:]
         self._ends += list(accumulate(self._heights[first:], initial=start))[1:]
-        size = Size(self._renderer.width, self._ends[-1] if self._ends else 0)
+        size = Size(self._strips.width, self._ends[-1] if self._ends else 0)
         if size != self.virtual_size:
             # The widget's own size never depends on its content: no layout of the screen is needed.
             self.set_reactive(cast("Reactive[Size]", Widget.virtual_size), size)
@@ -215,8 +212,11 @@ class TranscriptView(ScrollView, can_focus=False):
         if self.following:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
         self._settle()
-        top = start - round(self.scroll_y)
-        self.refresh(Region(0, max(0, top), self.size.width, max(0, self.size.height - max(0, top))))
+        scrolled = round(self.scroll_y)
+        top = max(0, start + unchanged - scrolled)
+        bottom = min(self.size.height, max(before, size.height) - scrolled)
+        if bottom > top:
+            self.refresh(Region(0, top, self.size.width, bottom - top))
 
     def _settle(self) -> None:
         """Measure every entry in view; keep what is looked at in its place."""
@@ -245,7 +245,7 @@ class TranscriptView(ScrollView, can_focus=False):
             if grown == 0:
                 continue
             self._ends[at:] = [end + grown for end in self._ends[at:]]
-            size = Size(self._renderer.width, self._ends[-1])
+            size = Size(self._strips.width, self._ends[-1])
             self.set_reactive(cast("Reactive[Size]", Widget.virtual_size), size)
             self._scroll_update(size)
             if self.following:
@@ -276,36 +276,16 @@ class TranscriptView(ScrollView, can_focus=False):
                 return 2
             case _:
                 text = getattr(entry, "text", "")
-                width = max(10, self._renderer.width - 2)
+                width = max(10, self._strips.width - 4)
                 return 1 + sum(1 + len(line) // width for line in text.split("\n")) if text else 2
 
     # --- rendering
 
     def _strips_of(self, at: int) -> list[Strip]:
         entry = self._entries[at]
-        kept = self._strips.get(entry.key)
-        if kept is not None and kept[0] is entry:
-            self._strips.move_to_end(entry.key)
-            return kept[1]
         expanded = self._all_expanded or (self._thoughts_shown and isinstance(entry, Thought))
-        look = Look(expanded=expanded != (entry.key in self._expanded), now=self._now)
-        strips = [self._strip(line) for line in self._renderer.lines(entry, look)]
-        self._strips[entry.key] = (entry, strips)
-        while len(self._strips) > _CACHED_ENTRIES:
-            self._strips.popitem(last=False)
-        return strips
+        return self._strips.of(entry, Look(expanded=expanded != (entry.key in self._expanded), now=self._now))
 
-    def _strip(self, line: Line) -> Strip:
-        width, style = self._renderer.width, self.rich_style
-        segments = [Segment(each.text, style + each.style if each.style else style) for each in line]
-        return Strip(segments, sum(cell_len(each.text) for each in line)).adjust_cell_length(width, style)
-
-    def _selected(self, strip: Strip, span: tuple[int, int]) -> Strip:
-        length = strip.cell_length
-        start, end = span[0], length if span[1] == -1 else min(length, span[1])
-        if start >= end:
-            return strip
-        before, chosen, after = strip.crop(0, start), strip.crop(start, end), strip.crop(end, length)
-        reverse = Style(reverse=True)
-        chosen = Strip([Segment(each.text, (each.style or Style.null()) + reverse) for each in chosen])
-        return Strip.join([before, chosen, after])
+    @property
+    def _width(self) -> int:
+        return self.scrollable_content_region.width or self.size.width
