@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.clean import clean
 from agent.errors import AgentError
@@ -42,7 +42,7 @@ class Conductor:
         self._clock = clock
         self._session: Session | None = None
         self._options = RunOptions()
-        self._apart: asyncio.Future[object] | None = None
+        self._apart: asyncio.Future[Any] | None = None
         self.own_calls = OwnCalls(lambda: self._session, self)
         self.state = ViewState()
         self.returned: list[str] = []  # steering messages that a run did not take any more
