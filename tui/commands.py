@@ -13,11 +13,12 @@ from tui.completion import Candidate, fuzzy
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command; ``takes`` shows its argument in help (empty: none)."""
+    """One command; ``takes`` shows its argument in help (empty: none), ``choices`` are all that it may be."""
 
     name: str
     help: str
     takes: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,18 @@ COMMANDS: Sequence[Command] = (
     Command("redo", "bring back what undo or rewind took away"),
     Command("fix", "repair until a test command passes, the way for small models", "test command"),
     Command("compact", "summarise the conversation, keeping what is named", "what"),
-    Command("mode", "what may run without a question: default, accept-edits, plan, yolo", "name"),
+    Command(
+        "mode",
+        "what may run without a question: default, accept-edits, plan, yolo",
+        "name",
+        ("default", "accept-edits", "plan", "yolo"),
+    ),
     Command("model", "choose or download a model", "name"),
     Command("queue", "send this message when the present run has ended", "message"),
     Command("todos", "show or hide todos and thoughts"),
     Command("expand", "show or fold the whole output of tools"),
     Command("copy", "copy the last answer to the clipboard"),
-    Command("theme", "dark, light, contrast or plain", "name"),
+    Command("theme", "dark, light, contrast or plain", "name", ("dark", "light", "contrast", "plain")),
     Command("editor", "write the message in your editor"),
     Command("quit", "end the program"),
 )
@@ -63,6 +69,13 @@ def parse(text: str) -> Parsed | None:
     if not word or "/" in word:
         return None
     return Parsed(word, rest.strip(), _BY_NAME.get(_ALIASES.get(word, word)))
+
+
+def arguments(command: str, typed: str) -> list[Candidate]:
+    """What may stand behind a command and begins with what was typed; nothing once it is complete."""
+    known = _BY_NAME.get(command)
+    fitting = [each for each in known.choices if each.startswith(typed)] if known else []
+    return [] if fitting == [typed] else [Candidate(each, each) for each in fitting]
 
 
 def candidates(typed: str) -> list[Candidate]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 MOST = 50  # candidates that are worth scrolling through
 _FILE = re.compile(r"(?:^|(?<=\s))@([^\s@]*)$")
+_ARGUMENT = re.compile(r"/([\w-]+) (\S*)")
 _BOUNDARY = frozenset("/_-. ")
 
 T = TypeVar("T")
@@ -30,11 +31,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is being completed: ``kind`` is "command" or "file", ``typed`` the word so far, ``start`` its column."""
+    """What is being completed: ``kind`` is "command", "argument" (of ``command``) or "file", ``typed`` the word so far,
+    ``start`` its column."""
 
     kind: str
     typed: str
     start: int
+    command: str = ""
 
 
 def wanted(line: str, column: int, *, first_line: bool) -> Wanted | None:
@@ -42,6 +45,8 @@ def wanted(line: str, column: int, *, first_line: bool) -> Wanted | None:
     before = line[:column]
     if first_line and before.startswith("/") and " " not in before and "/" not in before[1:]:
         return Wanted("command", before[1:], 0)
+    if first_line and (match := _ARGUMENT.fullmatch(before)):
+        return Wanted("argument", match[2], match.start(2), match[1])
     if match := _FILE.search(before):
         return Wanted("file", match[1], match.start())
     return None

@@ -265,7 +265,9 @@ class Conductor:
 
     def _take_apart(self, event: AgentEvent) -> None:
         """An event of another session than the open one."""
-        if not isinstance(event, SessionStarted):
+        if isinstance(event, Notice) and not event.is_error:
+            self.say(event.text, quiet=True)  # how it goes; nothing that the user has to act on
+        elif not isinstance(event, SessionStarted):
             self._take(event)
 
     def _take(self, event: AgentEvent) -> None:

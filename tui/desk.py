@@ -47,7 +47,9 @@ class Desk(App[int]):
     """The application without its commands."""
 
     def __init__(self, host: Host, *, colourless: bool = False) -> None:
-        super().__init__(driver_class=LastingDriver)
+        # Said here already: from NO_COLOR textual would else make shades of grey, black on black where colours are the
+        # terminal's own.
+        super().__init__(driver_class=LastingDriver, ansi_color=True if colourless else None)
         self.animation_level = "none"
         self.host = host
         self.conductor = Conductor(self._changed)

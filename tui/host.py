@@ -40,6 +40,7 @@ class Host:
         self._opener = opener
         self._model: Model | None = None
         self._session: Session | None = None
+        self.left: str | None = None  # the session that was open in the end, if anything was said in it
         self.setup = read_setup(args, cwd=cwd)
         self._wanted = choose_session(args, self.setup)
 
@@ -156,6 +157,7 @@ class Host:
     async def _close_session(self, *, keep_model: bool) -> None:
         session, self._session = self._session, None
         if session is not None:
+            self.left = session.id if session.messages else None
             await session.close(keep_model=keep_model)
 
     def _forget(self, session_id: str) -> None:

@@ -17,6 +17,8 @@ from tui.rendering.words import bytes_text, tokens_text
 from tui.screens.dialog import option_text
 from tui.screens.picker import Choice
 
+_WIDE = 92  # cells that a line with everything takes
+
 
 def has_local_model() -> bool:
     """Whether a model of the catalogue is on this machine."""
@@ -24,8 +26,8 @@ def has_local_model() -> bool:
     return bool(all_local(options.places, options.catalog))
 
 
-def model_choices(palette: Palette) -> tuple[list[Choice], str | None]:
-    """One line a model, and the name of the one that fits this machine best."""
+def model_choices(palette: Palette, width: int) -> tuple[list[Choice], str | None]:
+    """One line of at most ``width`` cells a model, and the name of the one that fits this machine best."""
     options = ModelOptions()
     available = available_bytes()
     here = all_local(options.places, options.catalog)
@@ -33,8 +35,9 @@ def model_choices(palette: Palette) -> tuple[list[Choice], str | None]:
         best = choose(options.catalog, available, WANTED_CONTEXT, here).entry.name
     except TooBigForMemory:
         best = None
+    line = _choice if width >= _WIDE else _short_choice
     choices = [
-        _choice(entry, palette, available, (entry.name in here, entry.name == best)) for entry in options.catalog.model
+        line(entry, palette, available, (entry.name in here, entry.name == best)) for entry in options.catalog.model
     ]
     for path in other_files(options.places, options.catalog):
         name = clean(path.stem)
@@ -56,5 +59,19 @@ def _choice(entry: Entry, palette: Palette, available: int, known: tuple[bool, b
         (f"  {memory:<18}", palette.muted if fits else palette.error),
         (f" {'here' if is_here else 'to fetch'}", palette.muted),
         ("  best for this machine" if is_best else "", palette.accent),
+    )
+    return Choice(entry.name, text, f"{entry.title} {entry.name}")
+
+
+def _short_choice(entry: Entry, palette: Palette, available: int, known: tuple[bool, bool]) -> Choice:
+    """The same for little room: what is here is told by its mark alone."""
+    is_here, is_best = known
+    fits = largest_context(entry, available)
+    text = option_text(
+        ("● " if is_here else "○ ", palette.ok if is_here else palette.faint),
+        (f"{entry.title:<18.18}", palette.text),
+        (f" {bytes_text(entry.model_bytes + entry.drafter_bytes):>7}", palette.muted),
+        (f"  {tokens_text(fits)} fit" if fits else "  too big", palette.muted if fits else palette.error),
+        ("  best here" if is_best else "", palette.accent),
     )
     return Choice(entry.name, text, f"{entry.title} {entry.name}")

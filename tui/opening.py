@@ -20,6 +20,8 @@ from tui.screens.picker import Picked, PickerOptions, PickerScreen
 from tui.screens.question import QuestionScreen, Reply
 from tui.status_text import Loading
 
+_LEGEND = "Enter takes it, and fetches it first where it is not here (○) · Esc leaves"
+_SHORT_LEGEND = "Enter takes it; ○ is fetched first · Esc leaves"
 _TRUST = (Reply("y", "yes", "Yes, trust it"), Reply("n", "no", "Not now: its settings are not read"))
 
 
@@ -36,12 +38,18 @@ class Opening:
         if not host.trusted and host.what_trust_turns_on:
             await self._ask_trust()
         if host.model is None and host.setup.config.model is None and not has_local_model():
-            name = await self.pick_model("Choose a model to begin with")
-            if name is None:
-                self._app.conductor.say("No model is loaded; /model chooses one.")
-                return
-            host.choose_model(name)
-        await self.open(lambda: host.open(self._talk()))
+            await self.begin_with_a_model()
+        else:
+            await self.open(lambda: host.open(self._talk()))
+
+    async def begin_with_a_model(self) -> None:
+        """Ask which, load it and open the session."""
+        name = await self.pick_model("Choose a model to begin with")
+        if name is None:
+            self._app.conductor.say("No model is loaded; /model chooses one.")
+            return
+        self._app.host.choose_model(name)
+        await self.open(lambda: self._app.host.open(self._talk()))
 
     async def change_model(self, name: str) -> None:
         """Load another model and go on with the same session."""
@@ -63,11 +71,10 @@ class Opening:
     async def pick_model(self, title: str) -> str | None:
         """Let the user choose a model; its name."""
         app = self._app
-        choices, best = await asyncio.to_thread(model_choices, app.palette)
+        width = app.size.width - 8
+        choices, best = await asyncio.to_thread(model_choices, app.palette, width)
         loaded = app.state.status.model or best
-        options = PickerOptions(
-            title, {}, "Enter takes it, and fetches it first where it is not here · Esc leaves", loaded
-        )
+        options = PickerOptions(title, {}, _LEGEND if width >= len(_LEGEND) else _SHORT_LEGEND, loaded)
         picked: Picked | None = await app.ask(PickerScreen(choices, options))
         return None if picked is None else picked.id
 

@@ -215,6 +215,7 @@ def _plain_theme() -> Theme:
         variables={
             "border": "ansi_default",
             "faint": "ansi_default",
+            "ansi-background": "ansi_default",
             "block-cursor-background": "ansi_default",
             "block-cursor-foreground": "ansi_default",
             "block-cursor-text-style": "reverse",

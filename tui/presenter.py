@@ -271,7 +271,7 @@ def _fix(state: ViewState, event: TestsStarted | TestsFinished | AttemptStarted)
             done = replace(run, green=event.green, said=said, summary=clean(event.summary), seconds=event.seconds)
             return _with_replaced(_status(state, phase=Phase.STARTING if state.running else Phase.IDLE), done)
         case AttemptStarted():
-            return note(state, f"Attempt {event.attempt}: {event.strategy}")
+            return note(state, f"Attempt {event.attempt}: {event.strategy}", quiet=True)
 
 
 def _closed(state: ViewState, at: float) -> ViewState:

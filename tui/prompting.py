@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tui.commands import candidates, parse
-from tui.completion import Candidate, files, wanted
+from tui.commands import arguments, candidates, parse
+from tui.completion import Candidate, Wanted, files, wanted
 from tui.desk import Desk
+from tui.opening import Opening
 from tui.workspace_files import WorkspaceFiles
 
 
@@ -48,21 +49,29 @@ class Prompting:
             for path in self._files.mentioned(text):
                 await self._conductor.own_calls.attach_file(path)
         await self._conductor.submit(text)
+        if self._app.host.model is None and self._app.loading_state is None:
+            await Opening(self._app).begin_with_a_model()
 
     def complete(self) -> None:
         """Offer what fits before the cursor."""
         prompt, shown = self._app.main.prompt, self._app.main.candidates
         row, column = prompt.cursor_location
         found = wanted(prompt.document.get_line(row), column, first_line=row == 0)
-        offered: list[Candidate] = []
-        if found is not None and found.kind == "command":
-            offered = candidates(found.typed)
-            offered = [] if [each.label for each in offered] == [f"/{found.typed}"] else offered
-        elif found is not None:
-            self._files.refresh(self._app, self.complete)
-            offered = files(found.typed, self._files.names)
+        offered = [] if found is None else self._candidates(found)
+        typed = [f"/{found.typed}"] if found is not None else []
+        complete = [each.label for each in offered] == typed  # then it says what the command is, and Enter is Enter
         shown.offer(offered)
-        prompt.completing = bool(offered)
+        prompt.completing = bool(offered) and not complete
+
+    def _candidates(self, found: Wanted) -> list[Candidate]:
+        match found.kind:
+            case "command":
+                return candidates(found.typed)
+            case "argument":
+                return arguments(found.command, found.typed)
+            case _:
+                self._files.refresh(self._app, self.complete)
+                return files(found.typed, self._files.names)
 
     def completion_key(self, action: str) -> None:
         """Move in the list, take a line of it, or close it."""
@@ -77,8 +86,8 @@ class Prompting:
         prompt.completing = False
         if action == "close" or chosen is None or found is None:
             return
-        if action == "run" and found.kind == "command" and not chosen.takes:
+        if action == "run" and found.kind != "file" and not chosen.takes:
             prompt.take()
-            self.sent(chosen.label, queue=False)
+            self.sent(f"/{found.command} {chosen.label}" if found.command else chosen.label, queue=False)
         else:
             prompt.insert_completion(found.start, chosen.insert)

@@ -37,7 +37,7 @@ _COMMON = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H")  # colours and places
 class Window:
     """The program in a terminal of 100 x 30; ``output`` is all that it wrote. Neither outlives the ``with`` block."""
 
-    def __init__(self, folder: Path, kind: str, count: int) -> None:
+    def __init__(self, folder: Path, kind: str, count: int, **environment_too: str) -> None:
         self.work = folder / "work"
         self.work.mkdir(parents=True)
         self.state = folder / "state"
@@ -45,6 +45,7 @@ class Window:
         self.resize(30, 100)
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
         environment |= {"XDG_STATE_HOME": str(self.state), "XDG_CONFIG_HOME": str(folder / "config")}
+        environment |= environment_too
         command = [sys.executable, "-m", "tests.tui.window_program", kind, str(count), "--mode", "yolo", "--model", "x"]
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, cwd=self.work, env=environment, start_new_session=True
@@ -174,3 +175,27 @@ def test_the_second_hangup_of_a_closing_terminal_does_not_cut_the_clean_end_shor
         assert window.end(signal.SIGHUP) == 128 + signal.SIGHUP
     assert (window.work / "ended-cleanly").exists()
     assert window.messages == SAID
+
+
+@pytest.mark.slow
+def test_with_no_color_no_colour_is_sent_and_without_it_some_are(tmp_path: Path) -> None:
+    colour = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
+    with Window(tmp_path / "a", "harmless", 50) as coloured:
+        coloured.until("all is said")
+        coloured.end(signal.SIGTERM)
+    with Window(tmp_path / "b", "harmless", 50, NO_COLOR="1") as window:
+        window.until("all is said")
+        window.end(signal.SIGTERM)
+    assert colour.search(coloured.output)
+    assert not colour.search(window.output)
+    assert "\x1b[1m" in window.output, "weight says what colour would"
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_is_a_sentence_and_what_was_kept_before_is_there(tmp_path: Path) -> None:
+    with Window(tmp_path / "a", "full", 75) as window:
+        window.until("all is said")
+        assert window.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert "This session is no longer kept." in " ".join(_SEQUENCE.sub("", window.output).split())
+    assert "Traceback" not in window.output
+    assert window.messages[0] == SAID[0]

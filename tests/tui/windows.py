@@ -18,7 +18,7 @@ from agent.model import Model
 from agent.setup import Setup
 from tests.fakes.scripted_model import Script, ScriptedModel
 from tui.app import AgentApp
-from tui.host import Host
+from tui.host import Host, OpenModel
 from tui.view_state import ViewState
 
 
@@ -87,15 +87,18 @@ class Door:
     state: Path
     monkeypatch: pytest.MonkeyPatch
 
-    def host(self, model: ScriptedModel, *arguments: str) -> Host:
-        async def opener(_setup: Setup, _talk: Talk) -> Model:
+    def host(self, model: ScriptedModel, *arguments: str, opener: OpenModel | None = None) -> Host:
+        """``opener`` stands in for the one that gives ``model`` at once."""
+
+        async def at_once(_setup: Setup, _talk: Talk) -> Model:
             await model.start()
             return model
 
         self.monkeypatch.setenv("XDG_STATE_HOME", str(self.state))
         self.monkeypatch.setenv("XDG_CONFIG_HOME", str(self.state / "config"))
-        args: argparse.Namespace = build_parser().parse_args(["--model", "scripted", *arguments])
-        return Host(args, opener, cwd=self.root)
+        named = () if opener else ("--model", "scripted")
+        args: argparse.Namespace = build_parser().parse_args([*named, *arguments])
+        return Host(args, opener or at_once, cwd=self.root)
 
     @asynccontextmanager
     async def open(
@@ -108,11 +111,16 @@ class Door:
     ) -> AsyncGenerator[Window]:
         model = ScriptedModel(script, small=small)
         host = self.host(model, *(("--trust",) if trusted else ()), *arguments)
-        app = AgentApp(host)
-        async with app.run_test(size=size) as pilot:
-            window = Window(app, pilot, self.root, model)
+        async with self.show(host, model, size) as window:
             if trusted:
-                await window.until(lambda: app.conductor.session is not None)
+                await window.until(lambda: window.app.conductor.session is not None)
                 await window.settle()
             yield window
+
+    @asynccontextmanager
+    async def show(self, host: Host, model: ScriptedModel, size: tuple[int, int] = (100, 30)) -> AsyncGenerator[Window]:
+        """A window on any host, not waited for."""
+        app = AgentApp(host)
+        async with app.run_test(size=size) as pilot:
+            yield Window(app, pilot, self.root, model)
         await host.close()

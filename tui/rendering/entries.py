@@ -192,7 +192,9 @@ class EntryRenderer:
         took = f" in {seconds_text(run.seconds)}" if run.seconds else ""
         lines = self._inner.wrapped(Text.assemble((f"tests: {run.said or run.command}", "bold"), (took, "")))
         lines = prefixed(lines, Segment(f"{mark} ", self._style(role)))
-        return lines + (self._tail(run.summary, 40 if look.expanded else _FAILED_LINES, "muted") if run.summary else [])
+        known = sorted(run.summary.split(", ")) == sorted(run.said.split(", "))  # nothing but the same counts
+        shown = "" if known else run.summary
+        return lines + (self._tail(shown, 40 if look.expanded else _FAILED_LINES, "muted") if shown else [])
 
     def _note(self, note: Note) -> list[Line]:
         role = "error" if note.is_error else ("faint" if note.quiet else "warn")

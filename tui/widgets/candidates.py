@@ -63,6 +63,8 @@ class CandidateList(TextLines):
                     ("▸ " if chosen else "  ", palette.accent), (padded, style), (each.help, palette.faint), end=""
                 )
             )
+        if (hidden := len(self._candidates) - top - len(shown)) > 0:
+            lines.append(Text(f"  {hidden} more", palette.faint, end=""))
         self.show(*lines)
 
     @staticmethod
