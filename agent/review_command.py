@@ -47,7 +47,7 @@ def run_review(args: argparse.Namespace) -> int:
     """``agent review``; 0 nothing grave, 1 findings at or above ``--fail-on``. Raises AgentError."""
     if args.hook:
         _stay_out_of_the_way(getattr(args, "max_seconds", None) or _HOOK_SECONDS)
-    return asyncio.run(_review(args))
+    return _review(args)
 
 
 def _stay_out_of_the_way(seconds: float) -> None:
@@ -62,7 +62,7 @@ def _stay_out_of_the_way(seconds: float) -> None:
     timer.start()
 
 
-async def _review(args: argparse.Namespace) -> int:
+def _review(args: argparse.Namespace) -> int:
     setup = read_setup(args)
     given = {name: os.environ[name] for name in HOOK_VARIABLES if args.hook and name in os.environ}
     root = find_root(setup.cwd, given)
@@ -74,7 +74,7 @@ async def _review(args: argparse.Namespace) -> int:
     baseline = Baseline() if args.update_baseline else read_baseline(baseline_path)
     pushed = sys.stdin.read() if args.hook == "pre-push" else ""
     change = changed_files(root, Wanted(args, setup.cwd, given, pushed))
-    reviewed = await _reviewed(args, setup, change, baseline)
+    reviewed = asyncio.run(_reviewed(args, setup, change, baseline))
     if args.update_baseline:
         write_baseline(baseline_path, reviewed.findings)
         print(f"{len(reviewed.findings)} findings accepted in {baseline_path}.", file=sys.stderr)

@@ -6,6 +6,7 @@ It prints nothing and decides nothing.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def as_json(report: Report) -> str:
         "files_reviewed": report.files,
         "notes": list(report.notes),
     }
-    return json.dumps(value, ensure_ascii=False)
+    return _dumped(value)
 
 
 def as_sarif(report: Report, version: str) -> str:
@@ -103,7 +104,7 @@ def as_sarif(report: Report, version: str) -> str:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": quote(each.path), "uriBaseId": "%SRCROOT%"},
+                        "artifactLocation": {"uri": quote(os.fsencode(each.path)), "uriBaseId": "%SRCROOT%"},
                         "region": {"startLine": each.start, "endLine": each.end},
                     }
                 }
@@ -119,7 +120,7 @@ def as_sarif(report: Report, version: str) -> str:
         "version": version,
         "rules": [{"id": rule, "shortDescription": {"text": _RULES.get(rule, rule)}} for rule in used],
     }
-    notes = [{"level": "note", "message": {"text": note}} for note in report.notes]
+    notes = [{"level": "note", "message": {"text": note}} for note in (*report.notes, report.summary)]
     run: dict[str, object] = {
         "tool": {"driver": driver},
         "originalUriBaseIds": {"%SRCROOT%": {"uri": f"{report.root.as_uri()}/"}},
@@ -127,7 +128,12 @@ def as_sarif(report: Report, version: str) -> str:
         "columnKind": "unicodeCodePoints",
         "results": results,
     }
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, ensure_ascii=False)
+    return _dumped({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _dumped(value: dict[str, object]) -> str:
+    """JSON that can be written as UTF-8: names of files need not be text."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
 
 
 def as_github(report: Report) -> str:

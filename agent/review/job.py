@@ -125,6 +125,7 @@ class ReviewJob:
                 files = files[:number]
                 break
             findings += certain_checks(file, change)
+            await asyncio.sleep(0)  # where an interruption takes effect
         if self._options.model:
             broken = {finding.path for finding in findings if finding.rule == "syntax"}
             judged = await self._judged([file for file in files if file.path not in broken], change, wanted)
@@ -138,7 +139,7 @@ class ReviewJob:
         judged = _Judged()
         try:
             async with asyncio.timeout(self._seconds_left()):
-                pieces = self._pieces(files, change, judged)
+                pieces = await self._pieces(files, change, judged)
                 if pieces:
                     opened = await self._open_reviewer()
                     await self._judge_all(pieces, opened, judged)
@@ -149,7 +150,7 @@ class ReviewJob:
             judged.notes.append(f"The model judged {judged.done} of {judged.total} changes: {error}")
         return judged
 
-    def _pieces(self, files: Sequence[ChangedFile], change: Change, judged: _Judged) -> list[_Piece]:
+    async def _pieces(self, files: Sequence[ChangedFile], change: Change, judged: _Judged) -> list[_Piece]:
         """What is to be judged; raises TimeoutError."""
         unread = [file.path for file in files]
         new: list[str] = []
@@ -163,6 +164,7 @@ class ReviewJob:
                 else:
                     new.append(file.path)
             unread.remove(file.path)
+            await asyncio.sleep(0)
         if new:
             paths = _listed(list(dict.fromkeys(new)))
             judged.notes.append(f"New code was checked without the model, which only compares versions: {paths}.")
