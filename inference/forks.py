@@ -111,7 +111,7 @@ class Forks:
         """The natural logarithm of the probability of ``token`` behind row ``row`` of the last decode."""
         logits = self._desk.backend.logits(row)
         highest = logits.max()
-        total = np.exp(logits - highest, dtype=np.float64).sum()
+        total = np.exp(logits - highest).sum(dtype=np.float64)  # the sum needs the width, a term does not
         return float(logits[token] - highest) - math.log(total)
 
     def _open(self, number: int, branch: Branch, freed: ExitStack) -> _Growing:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -131,7 +131,7 @@ def as_sarif(report: Report, version: str) -> str:
     return _dumped({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
-def _dumped(value: dict[str, object]) -> str:
+def _dumped(value: Mapping[str, object]) -> str:
     """JSON that can be written as UTF-8: names of files need not be text."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
 

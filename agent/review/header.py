@@ -14,8 +14,10 @@ from agent.review.repository import Reader, read_nothing
 from tools.code import Symbol, definitions
 from tools.git_changes import ChangedFile
 
-_MOST_IMPORTS = 30
-_MOST_HEADS = 8
+_MOST_IMPORTS = 10
+_MOST_HEADS = 5
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_NO_NAMES = frozenset({"import", "from", "as", "include", "use", "using", "package", "const", "require"})
 _IMPORT = re.compile(r"^(?:import|from|#include|use|using|package|const \w+ = require)\b")
 _CALLED = re.compile(r"\b([A-Za-z_]\w*)\(")
 _FROM = re.compile(r"^from (\.*)([\w.]*) import (?:\(([^)]*)\)|(.*))", re.MULTILINE)
@@ -23,11 +25,13 @@ _ROOTS = ("", "src/", "lib/")
 
 
 def header(file: ChangedFile, passage: Passage, read: Reader = read_nothing) -> str:
-    """The file's imports, then the heads of the definitions that the passage calls: what its names mean."""
+    """The imports that the passage uses, then the heads of the definitions that it calls: what its names mean."""
     text = file.new or ""
-    imports = [line for line in text.splitlines() if _IMPORT.match(line)][:_MOST_IMPORTS]
+    words = set(_WORD.findall(passage.context + passage.old + passage.new))
+    imports = [line for line in text.splitlines() if _IMPORT.match(line)]
+    used = [line for line in imports if words.intersection(_WORD.findall(line)) - _NO_NAMES][:_MOST_IMPORTS]
     heads = list(_heads(file.path, text, passage, read))[:_MOST_HEADS]
-    parts = ["".join(f"{line}\n" for line in lines) for lines in (imports, heads) if lines]
+    parts = ["".join(f"{line}\n" for line in lines) for lines in (used, heads) if lines]
     return "".join(f"{part}\n\n" for part in parts)
 
 

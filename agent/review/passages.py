@@ -20,7 +20,8 @@ from tools.syntax import language_of
 
 _MOST_LINES = 40  # of one passage; a longer piece of new code is judged in parts
 _TAIL = 3  # unchanged lines behind a change: where it does not fit, they become unlikely
-_HEAD = 30  # lines above a change outside of any definition, or in a longer one
+_ABOVE = 14  # lines right above a change; on two cores a line costs a small model about 50 ms
+_TOP = 12  # first lines of a longer definition: its parameters and what it promises
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,13 @@ def _passage(
 
 
 def _context(lines: list[str], upto: int, symbol: Symbol | None) -> str:
-    """The lines right above the change, below the head of its definition where that was cut off."""
-    head_from = max(0, upto - _HEAD)
+    """The lines right above the change, below the head of its definition where that is further up."""
     if symbol is None or symbol.start_line - 1 >= upto:
-        return _text(lines[head_from:upto])
-    if symbol.start_line - 1 >= head_from:
-        return _text(lines[symbol.start_line - 1 : upto])
-    return _text([*lines[symbol.start_line - 1 : symbol.line], "    # ...", *lines[max(head_from, symbol.line) : upto]])
+        return _text(lines[max(0, upto - _ABOVE) : upto])
+    start = symbol.start_line - 1
+    if upto - start <= _TOP + _ABOVE:
+        return _text(lines[start:upto])
+    return _text([*lines[start : start + _TOP], "    # ...", *lines[upto - _ABOVE : upto]])
 
 
 def _text(lines: Sequence[str]) -> str:

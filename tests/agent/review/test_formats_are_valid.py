@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError
 
 from agent.review.findings import Finding, Priority
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text
 
-REVIEW = {
+REVIEW: dict[str, object] = {
     "type": "object",
     "required": ["findings", "overall_correctness", "overall_explanation", "overall_confidence_score"],
     "properties": {
@@ -72,7 +74,13 @@ def sarif_schema() -> dict[str, object]:
     return json.loads((folder / "jsondata" / f"{index['by_name']['sarif-2.1.0']}.json").read_text())
 
 
-@pytest.fixture(params=REPORTS.values(), ids=REPORTS.keys())
+def problems(schema: dict[str, object], value: object) -> list[str]:
+    """What does not fit the schema."""
+    errors = cast("Iterable[ValidationError]", cast("Any", Draft7Validator(schema)).iter_errors(value))
+    return [error.message for error in errors]
+
+
+@pytest.fixture(params=REPORTS.values(), ids=list(REPORTS))
 def report(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
     findings, files, notes = request.param
     return Report(tmp_path, findings, files, notes)
@@ -80,13 +88,13 @@ def report(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
 
 def test_sarif_fits_its_schema(report: Report) -> None:
     log = json.loads(as_sarif(report, "1.0"))
-    assert [error.message for error in Draft7Validator(sarif_schema()).iter_errors(log)] == []
+    assert problems(sarif_schema(), log) == []
     del log["runs"][0]["tool"]
-    assert list(Draft7Validator(sarif_schema()).iter_errors(log)), "the schema notices what is missing"
+    assert problems(sarif_schema(), log), "the schema notices what is missing"
 
 
 def test_json_fits_the_products_schema(report: Report) -> None:
-    assert [error.message for error in Draft7Validator(REVIEW).iter_errors(json.loads(as_json(report)))] == []
+    assert problems(REVIEW, json.loads(as_json(report))) == []
 
 
 def test_every_format_can_be_written_to_any_terminal_or_file(report: Report) -> None:

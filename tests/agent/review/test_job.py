@@ -71,11 +71,13 @@ def test_the_better_version_is_none() -> None:
     assert Review(Prefers("n > 10")).run(changed(OLD, BAD))[0] == []
 
 
-def test_both_versions_stand_on_the_same_context_below_the_imports() -> None:
+def test_both_versions_stand_on_the_same_context_below_what_its_names_mean() -> None:
     scorer = Prefers("-")
-    Review(scorer).run(changed(BAD))
+    above = "import os\nimport sys\n\n\ndef g(a, b):\n    return a\n\n\n"
+    old = above + OLD.split("\n\n\n")[1].replace("return 1", "return g(os, n)")
+    Review(scorer).run(changed(old.replace(">=", ">"), old, old.split("\n").index("    if n >= 10:") + 1))
     ((prefix, texts),) = scorer.asked
-    assert prefix == "import os\n\n\ndef f(n):\n"
+    assert prefix == "import os\n\n\ndef g(a, b): ...\n\n\ndef f(n):\n"
     assert [text.splitlines()[0].strip() for text in texts] == ["if n >= 10:", "if n > 10:"]
 
 
