@@ -6,6 +6,9 @@ It builds nothing from it (``agent.assembly`` does) and decides nobody's trust (
 from __future__ import annotations
 
 import difflib
+import errno
+import os
+import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from agent.errors import ConfigError
 
 PREFIX = "GEMMA_AGENT_"
+_MAX_BYTES = 1_000_000
 PROJECT_FILE = ".agent/config.toml"
 PROJECT_LOCAL_FILE = ".agent/config.local.toml"
 # Settings that open something up: a repository's files cannot, however far it is trusted.
@@ -85,14 +89,31 @@ def read_config(sources: Sequence[Source]) -> Config:
 def file_source(path: Path) -> Source:
     """The settings of a TOML file; none when it does not exist. Keys may be written with ``-`` or ``_``."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(read_settings_file(path).decode("utf-8"))
     except FileNotFoundError:
         values = {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} cannot be read: {error}.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
     return Source(str(path), {key.replace("-", "_"): value for key, value in values.items()})
+
+
+def read_settings_file(path: Path) -> bytes:
+    """The content of a settings file, which may be a repository's; raises OSError for what is no file, or too large.
+
+    A FIFO or a device in its place would never end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise OSError(errno.EFBIG, "it is too large")
+    return content
 
 
 def environment_source(environment: Mapping[str, str]) -> Source:

@@ -13,6 +13,8 @@ import textwrap
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from agent.clean import clean
+
 if TYPE_CHECKING:
     from agent.doctor_checks import Finding
     from agent.models.fetch import ModelOptions
@@ -29,7 +31,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     if getattr(args, "json", False):
         print(json.dumps({"usable": usable, "findings": [asdict(finding) for finding in findings]}, indent=2))
     else:
-        print(table(findings, shutil.get_terminal_size((100, 24)).columns))
+        print(clean(table(findings, shutil.get_terminal_size((100, 24)).columns)))
     if not usable:
         print("The program cannot run here yet; see what is marked bad.", file=sys.stderr)
     return EXIT_USABLE if usable else EXIT_NOT_USABLE

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 from agent.config import (
@@ -29,6 +30,7 @@ from agent.permissions import Rules
 from agent.remembered import Remembered
 from agent.retention import Retention
 from agent.trust import own_settings
+from tools.git_programs import RunByGit
 
 _FLAGS = (
     "model",
@@ -67,10 +69,15 @@ class Setup:
 
     @property
     def rules(self) -> Rules:
-        """What the user settled: in the configuration, and with "always" in this repository."""
+        """What the user settled: in the configuration, and with "always" in this repository.
+
+        Files that git would run are asked about in every mode.
+        """
         kept = Remembered(self.state).allowed(self.root)
         config = self.config
-        return Rules(allow=(*config.allow, *kept), ask=config.ask, deny=config.deny, network=config.network)
+        run = (escape(path.relative_to(self.root).as_posix()) for path in RunByGit(self.root).now())
+        ask = (*config.ask, *(f"tool:{name} {path}" for path in run for name in ("edit", "write")))
+        return Rules(allow=(*config.allow, *kept), ask=ask, deny=config.deny, network=config.network)
 
 
 def read_setup(args: Namespace, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> Setup:

@@ -9,10 +9,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from agent.config import PROJECT_FILE, PROJECT_LOCAL_FILE, file_source
+from agent.config import PROJECT_FILE, PROJECT_LOCAL_FILE, file_source, read_settings_file
 from agent.errors import ConfigError
 
-_MAX_BYTES = 1_000_000
 _MEANING = {
     "allow": "commands and tools that run without a question",
     "network": "commands that may use the network",
@@ -51,7 +50,6 @@ def what_trust_turns_on(root: Path) -> tuple[str, ...]:
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES)
+        return read_settings_file(path)
     except OSError as error:
         return str(error.errno).encode()

@@ -1,6 +1,6 @@
-"""The gates of undo, store and screen at full size: kills, damage, undo sequences, cost, byte strings.
+"""The gates of undo, store, screen and tools at full size: kills, damage, undo sequences, cost, byte strings, calls.
 
-``python -m bench.durability [kills|damage|undo|store|screen] [--count N]``; without a name, all of them.
+``python -m bench.durability [kills|damage|undo|store|screen|fuzz] [--count N]``; without a name, all of them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agent.model import Dump
 from agent.store import SessionStore
 from agent.transcript import Snapshot
 from bench.claims import report
+from bench.fuzz import fuzz
 from tests.fakes.damage import survive
 from tests.fakes.foreign_text import foreign, foreign_sequences, shown_under_a_pty
 from tests.fakes.kills import Killed, kill_once
@@ -122,6 +123,7 @@ _GATES: dict[str, tuple[Callable[[int, Path], bool], int]] = {
     "undo": (undo, 1000),
     "store": (store, _MESSAGES),
     "screen": (screen, 5000),
+    "fuzz": (fuzz, 10_000),
 }
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from agent.command_environment import command_environment
 from bench.claims import report
 from tests.fakes.confined import TIERS, folder_at_home, git
-from tests.tools.sandbox.test_orphans import kill_agent, running
+from tests.tools.sandbox.test_orphans import alive, kill_agent, running
 from tools.commands import Access
 from tools.launch import CommandLine, shell_line
 from tools.sandbox.planning import User
@@ -92,9 +92,9 @@ def measure_orphans(tier: Tier, commands: int) -> bool:
     """Kill an agent with so many running commands; what of them lives a second later."""
     marker = f"14142.{tier.value == Tier.LANDLOCK.value:d}"
     with folder_at_home() as folder:
-        kill_agent(tier, folder, marker, commands, None)
+        started = kill_agent(tier, folder, marker, commands, None)
         time.sleep(1.0)
-        left = len(running(marker))
+        left = len({*running(marker), *alive(started)})
     return report(f"{tier}: processes 1 s after kill -9 of the agent during {commands} commands", left, "", "== 0")
 
 

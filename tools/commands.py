@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tools.changes import FileChange
-from tools.launch import CommandLine, unconfined
+from tools.launch import CommandLine, launcher
 from tools.limits import Limits
 from tools.process import Command, Completed
 
@@ -82,7 +82,7 @@ class Unconfined:
     ) -> RunningCommand:
         """Start it as it is; ``access`` cannot be enforced."""
         del access
-        return _Running(await Command.start(unconfined(line), emit, Limits()))
+        return _Running(await Command.start(launcher(line), emit, Limits()))
 
 
 class _Running:

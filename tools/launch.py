@@ -5,16 +5,18 @@ It starts nothing; ``tools.process`` does.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import marshal
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tools.errors import ToolError
 
@@ -40,53 +42,85 @@ def shell_line(command: str, folder: Path, environment: Mapping[str, str]) -> Co
     return CommandLine([shell, "-c", command], folder, environment)
 
 
+class Started(Protocol):
+    """A started process, as asyncio has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id; it leads a process group."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        ...
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """Both output streams."""
+        ...
+
+    async def wait(self) -> int:
+        """Wait for its end."""
+        ...
+
+
+class Starter(Protocol):
+    """Starts processes in another way than as a new program of ours."""
+
+    async def start(self, launch: Launch, line: socket.socket) -> Started:
+        """Start one with ``line`` as its standard input; raises OSError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A program to start and how it is ended.
 
     Its standard input is a socket to us on which it says "." once the command is about to run; it waits for an answer.
     ``descriptors`` are inherited, and closed here once it has started. With ``asked_to_end`` it ends all it started
-    when the socket closes; otherwise the kernel does, when the program itself is killed.
+    when the socket closes; otherwise the kernel does, when the program itself is killed. ``starter`` starts it (with
+    ``argv`` unused); without one it is executed.
     """
 
     argv: Sequence[str]
     environment: Mapping[str, str]
     descriptors: tuple[int, ...] = ()
     asked_to_end: bool = True
+    starter: Starter | None = None
 
 
 @functools.cache
-def _launcher() -> bytes:
-    """``tools/launcher.py``, compiled: read once, so that nobody can exchange it, and quicker than from source."""
-    source = Path(__file__).with_name("launcher.py").read_text(encoding="utf-8")
-    return marshal.dumps(compile(source, "launcher.py", "exec"))
+def bundle(*scripts: Path) -> bytes:
+    """Our scripts, compiled: read once, so that nobody can exchange them, and quicker than from source."""
+    codes = (compile(path.read_text(encoding="utf-8"), path.name, "exec") for path in scripts)
+    return b"".join(map(marshal.dumps, codes))
 
 
-def launcher(line: CommandLine, confinement: Mapping[str, Any] | None, descriptors: tuple[int, ...] = ()) -> Launch:
-    """Run a command below the launcher, which ends its descendants with it.
+def interpreter() -> str:
+    """Not the one of a virtual environment: that may lie in the workspace, where commands can exchange it."""
+    return os.path.realpath(sys.executable)
 
-    ``confinement``: ``ruleset`` (a Landlock descriptor, among ``descriptors``), ``seccomp`` (filter bytes) and
-    ``processes`` (their limit); None for none.
-    """
+
+def specification(line: CommandLine, confinement: Mapping[str, Any] | None) -> bytes:
+    """What a launcher is told. ``confinement``: see ``tools.launcher``; None for none."""
     spec = {
         "command": list(line.argv),
         "folder": str(line.folder),
         "environment": dict(line.environment),
         "confinement": None if confinement is None else dict(confinement),
     }
-    number = file_in_memory(_launcher() + marshal.dumps(spec))
+    return marshal.dumps(spec)
+
+
+def launcher(line: CommandLine) -> Launch:
+    """Run a command below the launcher, which ends its descendants with it."""
+    number = file_in_memory(bundle(Path(__file__).with_name("launcher.py")) + specification(line, None))
     run = (
         f"import marshal, os, sys; os.set_inheritable({number}, False); file = open({number}, 'rb'); space = {{}}; "
         "exec(marshal.load(file), space); sys.exit(space['main'](marshal.load(file)))"
     )
-    # Not the interpreter of a virtual environment: that may lie in the workspace, where commands can exchange it.
-    interpreter = os.path.realpath(sys.executable)
-    return Launch([interpreter, "-I", "-S", "-c", run], {"LC_ALL": "C.UTF-8"}, (number, *descriptors))
-
-
-def unconfined(line: CommandLine) -> Launch:
-    """Run a command with all rights of this program, and end its descendants with it."""
-    return launcher(line, None)
+    return Launch([interpreter(), "-I", "-S", "-c", run], {"LC_ALL": "C.UTF-8"}, (number,))
 
 
 def file_in_memory(content: bytes) -> int:

@@ -12,12 +12,12 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from tools.errors import ToolError
-from tools.launch import Launch
+from tools.launch import Launch, Started
 from tools.limits import Limits, resources_below, threads_on_the_machine
 from tools.terminal_text import plain
 from tools.truncate import HeadTail
@@ -59,9 +59,7 @@ _Emit = Callable[[str], None]
 class Command:
     """One started command; owns its process and collects its output until ``kill`` or the end."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, line: socket.socket, launch: Launch, emit: _Emit | None
-    ) -> None:
+    def __init__(self, process: Started, line: socket.socket, launch: Launch, emit: _Emit | None) -> None:
         self._process = process
         self._line = line
         self._launch = launch
@@ -74,25 +72,21 @@ class Command:
 
     @classmethod
     async def start(
-        cls, launch: Launch, emit: Callable[[str], None] | None = None, limits: Limits | None = None
+        cls,
+        launch: Launch,
+        emit: Callable[[str], None] | None = None,
+        limits: Limits | None = None,
+        ready: Callable[[], Awaitable[object]] | None = None,
     ) -> Command:
         """Start it in a session of its own; from a thread that lives as long as the command shall.
 
+        It begins only when ``ready`` is, which is called while the process comes up; what that raises is raised.
         Raises ToolError when it cannot be started, or what confines it cannot be set up.
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *launch.argv,
-                cwd="/",
-                env=dict(launch.environment),
-                stdin=theirs.fileno(),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=launch.descriptors,
-            )
+            process = await (launch.starter.start(launch, theirs) if launch.starter else _execute(launch, theirs))
         except (OSError, ValueError) as error:
             ours.close()
             raise ToolError(f"The command could not be started ({error}); check it and try again.") from error
@@ -102,7 +96,7 @@ class Command:
                 os.close(descriptor)
         command = cls(process, ours, launch, emit)
         try:
-            await command._begin()
+            await command._begin(None if ready is None else ready())
         except BaseException:
             await asyncio.shield(command.kill())
             raise
@@ -110,12 +104,15 @@ class Command:
             command._watch = asyncio.create_task(command._keep_within(limits))
         return command
 
-    async def _begin(self) -> None:
+    async def _begin(self, ready: Awaitable[object] | None) -> None:
         """Wait until it says that it is there, and let it go on."""
         loop = asyncio.get_running_loop()
         said = b""
         with contextlib.suppress(OSError):  # it has ended already
             said = await loop.sock_recv(self._line, 1)
+        if said and ready is not None:
+            await ready
+        with contextlib.suppress(OSError):
             await loop.sock_sendall(self._line, b"go\n")
         if said:
             return
@@ -210,6 +207,19 @@ class Command:
             self._collected.add(piece)
             if self._live is not None:
                 self._live.add(piece)
+
+
+async def _execute(launch: Launch, line: socket.socket) -> Started:
+    return await asyncio.create_subprocess_exec(
+        *launch.argv,
+        cwd="/",
+        env=dict(launch.environment),
+        stdin=line.fileno(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=launch.descriptors,
+    )
 
 
 class _LiveOutput:

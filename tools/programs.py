@@ -11,13 +11,14 @@ import shutil
 from pathlib import Path
 
 
-def find_program(name: str, folder: Path) -> str | None:
-    """The absolute path of a program on PATH for work in ``folder``; None when there is none.
+def find_program(name: str, folder: Path, path: str | None = None) -> str | None:
+    """The absolute path of a program on PATH (or ``path``) for work in ``folder``; None when there is none.
 
     Passed over is what lies in ``folder`` or in the repository around it, directly or by a link, and what PATH names
     relative to wherever one happens to be: a command, or whoever wrote the repository, could have put it there.
     """
-    return _find(name, os.environ.get("PATH", os.defpath), Path(os.path.abspath(folder)))  # noqa: PTH100 - links count
+    path = os.environ.get("PATH", os.defpath) if path is None else path
+    return _find(name, path, Path(os.path.abspath(folder)))  # noqa: PTH100 - links count
 
 
 @functools.lru_cache(maxsize=64)

@@ -39,9 +39,9 @@ class Build:
 
 def probe_build() -> Build:
     """The llama.cpp build of this interpreter; never raises: ``failure`` says in a sentence what is wrong."""
-    command = [sys.executable, "-c", _PROBE]
+    command = [sys.executable, "-P", "-c", _PROBE]  # -P: no modules from the folder that we are in
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         return Build(failure=f"llama.cpp could not be asked ({error}).")
     if done.returncode < 0:

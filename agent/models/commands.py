@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from agent.clean import clean
+
 if TYPE_CHECKING:
     from agent.models.catalog import Entry
     from agent.models.fetch import ModelOptions
@@ -93,7 +95,7 @@ def _list(args: argparse.Namespace, options: ModelOptions) -> int:
         table.append((path.stem, size_text(path.stat().st_size), "", "here, your own", str(path)))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for cells in table:
-        print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+        print("  ".join(clean(cell).ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     return 0
 
 
@@ -125,7 +127,7 @@ def _pull(args: argparse.Namespace, options: ModelOptions) -> int:
             files = _with_drafter(files, options)
     options.say(f"{files.entry.title} is here and verified.")
     for path in filter(None, (files.target, files.drafter)):
-        print(path)
+        print(clean(str(path)))
     return 0
 
 

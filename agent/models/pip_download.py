@@ -15,6 +15,7 @@ from pathlib import Path
 
 from agent.errors import DownloadError
 from agent.models.disk import disk_full
+from tools.programs import find_program
 
 AT_ONCE = 3  # pip needs a second to start; more at once only fight over the line
 POLL_SECONDS = 0.1
@@ -70,12 +71,13 @@ class PipDownloader:
                 shutil.rmtree(each.folder, ignore_errors=True)
 
     def _start(self, pip: list[str], requirement: str, target: Path) -> _Running:
-        folder = target.with_suffix("")
+        folder = target.absolute().with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "tmp").mkdir(parents=True)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [*pip, *_DOWNLOAD, "--dest", str(folder), requirement],
+                cwd=folder,  # never the repository, whose modules and settings it would take
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -90,13 +92,14 @@ def find_pip(environment: Mapping[str, str]) -> tuple[str, ...]:
     Environments that uv makes hold no pip.
     """
     path = environment.get("PATH")
-    candidates: list[tuple[str, ...]] = [(sys.executable, "-m", "pip")]
-    candidates += [(found,) for name in ("pip3", "pip") if (found := shutil.which(name, path=path))]
-    if uv := shutil.which("uv", path=path):
+    candidates: list[tuple[str, ...]] = [(sys.executable, "-P", "-m", "pip")]
+    here = Path.cwd()
+    candidates += [(found,) for name in ("pip3", "pip") if (found := find_program(name, here, path))]
+    if uv := find_program("uv", here, path):
         candidates.append((uv, "tool", "run", "pip"))
     for command in candidates:
         probe = [*command, "--version"]
-        if subprocess.run(probe, capture_output=True, env=dict(environment), check=False).returncode == 0:
+        if subprocess.run(probe, cwd="/", capture_output=True, env=dict(environment), check=False).returncode == 0:
             return command
     raise DownloadError(
         f"There is no pip to download with; run: {sys.executable} -m ensurepip, or fetch the model from the hub."

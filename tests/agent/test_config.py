@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from agent.config import Config, Source, environment_source, file_source, flag_source, read_config
 from agent.errors import ConfigError
+from agent.messages import ToolCall
+from agent.permissions import Mode, Verdict, decide
 from agent.remembered import Remembered
 from agent.setup import Setup, read_setup
 from agent.trust import what_trust_turns_on
+from tools.base import Effect
 
 PLACES = ["user", "project", "local", "environment", "flag"]
 
@@ -204,3 +208,32 @@ def test_lists_in_variables_are_separated_by_commas_and_other_variables_are_igno
 def test_a_wrong_setting_is_reported_even_where_a_stronger_place_has_a_right_one() -> None:
     with pytest.raises(ConfigError, match="somewhere"):
         read_config([Source("somewhere", {"max_turns": 0}), flag_source({"max_turns": 3})])
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "an endless device", "a large file"])
+def test_settings_that_would_never_end_are_not_read(tmp_path: Path, kind: str) -> None:
+    home = Home(tmp_path)
+    path = home.repository / ".agent/config.toml"
+    path.parent.mkdir()
+    if kind == "a FIFO":
+        os.mkfifo(path)
+    elif kind == "an endless device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(b"#" * 2_000_000)
+    setup = read_setup(home.flags, home.environment, home.repository)
+    assert setup.config == Config()
+    assert "is not trusted" in setup.notices[0]
+    assert "cannot be read" in what_trust_turns_on(home.repository)[0]
+
+
+def test_files_that_git_would_run_are_asked_about_in_every_mode(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (home.repository / "hook[1].sh").write_text("")
+    (home.repository / ".git/hooks").mkdir()
+    (home.repository / ".git/hooks/pre-commit").symlink_to("../../hook[1].sh")
+    rules = read_setup(home.flags, home.environment, home.repository).rules
+    for name, path, verdict in (
+        ("edit", "hook[1].sh", Verdict.ASK), ("write", "hook[1].sh", Verdict.ASK), ("edit", "hook1.sh", Verdict.ALLOW)
+    ):  # fmt: skip
+        assert decide(Mode.YOLO, Effect.WRITE, ToolCall("1", name, {"path": path}), rules).verdict is verdict

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import os
 import shutil
@@ -34,7 +35,7 @@ from tools.sandbox.sandbox import Sandbox
 from tools.workspace import Workspace
 
 SECRET = "hunter2-correct-horse-battery"  # in every file and variable that must not be read
-SLEEP = "271828"  # how long left-over processes would sleep
+SLEEP = str(200_000 + os.getpid())  # how long left-over processes would sleep: of this run and no other one
 THROUGH = "WENT-THROUGH"  # what an attack prints when the kernel let it do what it must not
 _SECRET_FILES = (
     ".ssh/id_ed25519", ".aws/credentials", ".config/gemma-agent/config.toml", ".netrc", ".gnupg/private-keys-v1.d/key",
@@ -64,10 +65,13 @@ class Listener:
         abstract = socket.socket(socket.AF_UNIX)
         abstract.bind(f"\0gemma-attack-{os.getpid()}")
         abstract.listen()
-        self.sockets = [stream, datagram, local, abstract]
+        letters = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        letters.bind(str(self.folder / "letters.sock"))
+        self.sockets = [stream, datagram, local, abstract, letters]
         for each, name in ((stream, "TCP"), (local, "Unix socket"), (abstract, "abstract socket")):
             threading.Thread(target=self._accept, args=(each, name), daemon=True).start()
-        threading.Thread(target=self._receive, args=(datagram,), daemon=True).start()
+        for each, name in ((datagram, "UDP"), (letters, "Unix datagram socket")):
+            threading.Thread(target=self._receive, args=(each, name), daemon=True).start()
 
     def _accept(self, server: socket.socket, name: str) -> None:
         with contextlib.suppress(OSError):
@@ -76,16 +80,46 @@ class Listener:
                 connection.close()
                 self.heard.append(name)
 
-    def _receive(self, server: socket.socket) -> None:
+    def _receive(self, server: socket.socket, name: str) -> None:
         with contextlib.suppress(OSError):
             while server.recv(100):
-                self.heard.append("UDP")
+                self.heard.append(name)
 
     def close(self) -> None:
         for each in self.sockets:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+
+class SharedMemory:
+    """What another program shares: a System V segment, and a file in /dev/shm. Nothing may be left there either."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(None, use_errno=True)
+        self._library.shmat.restype = ctypes.c_void_p
+        self.segment: int = self._library.shmget(0, 4096, 0o1600)  # IPC_PRIVATE, IPC_CREAT
+        self.file = Path(f"/dev/shm/gemma-attack-{os.getpid()}")
+        self._before = self._names()
+        self.file.write_text("keep me\n")
+
+    def harm(self) -> list[str]:
+        """What became of them; they are mended."""
+        found: list[str] = []
+        if not self.file.exists() or self.file.read_text() != "keep me\n":
+            found.append("shared memory of another program was changed")
+            self.file.write_text("keep me\n")
+        for name in self._names() - self._before - {self.file.name}:
+            found.append(f"/dev/shm/{name} is left")
+            Path("/dev/shm", name).unlink(missing_ok=True)
+        return found
+
+    def close(self) -> None:
+        self._library.shmctl(self.segment, 0, None)  # IPC_RMID
+        self.file.unlink(missing_ok=True)
+
+    def _names(self) -> set[str]:
+        return {each.name for each in Path("/dev/shm").iterdir() if "left-by-attack" in each.name}
 
 
 class Ground:
@@ -105,6 +139,7 @@ class Ground:
         self.victim = subprocess.Popen(
             [sys.executable, "-c", f"import time; time.sleep({SLEEP}.5)"], env={"VICTIM_TOKEN": SECRET}
         )
+        self.shared = SharedMemory()
         self.runner: CommandRunner = Unconfined()
         if found is not None:
             own = (self.home / ".config/gemma-agent", self.home / ".local/state/gemma-agent")
@@ -119,6 +154,7 @@ class Ground:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.listener.close()
+        self.shared.close()
         self.victim.kill()
         self.victim.wait()
         if isinstance(self.runner, Sandbox):
@@ -172,6 +208,9 @@ class Ground:
             "MARKER": self.marker,
             "PORT": self.listener.port,
             "SOCK": self.base / "sockets/service.sock",
+            "LETTERS": self.base / "sockets/letters.sock",
+            "SEGMENT": self.shared.segment,
+            "SHARED": self.shared.file.name,
             "ABSTRACT": f"gemma-attack-{os.getpid()}",
             "VICTIM": self.victim.pid,
             "AGENT": os.getpid(),
@@ -195,9 +234,10 @@ class Ground:
             self.victim = subprocess.Popen(
                 [sys.executable, "-c", f"import time; time.sleep({SLEEP}.5)"], env={"VICTIM_TOKEN": SECRET}
             )
+        found += self.shared.harm()
         found += [f"process {pid} is left" for pid in self._left_over()]
         found += [f"{path} has a copy of a secret" for path in self._copies()]
-        if found:
+        if found or with_git:  # what an attack leaves of a repository must not disarm the next one
             self._mend()
         self._tidy()
         self.listener.heard.clear()
@@ -238,6 +278,8 @@ class Ground:
             "README.md": "# Project\n",
             "src/a.py": "a = 1\n",
             ".gitignore": ".env\n*.key\ndeploy/\n*.link\n",
+            "scripts/hook.sh": "#!/bin/sh\n",
+            "team.gitconfig": "[alias]\n\tst = status\n",
         }
         for name, text in files.items():
             path = workspace / name
@@ -246,7 +288,11 @@ class Ground:
         self._git("init", "-q", "-b", "main")
         self._git("add", "-A")
         self._git("commit", "-q", "-m", "first")
+        (workspace / "scripts/hook.sh").chmod(0o755)
+        (workspace / ".git/hooks/post-index-change").symlink_to("../../scripts/hook.sh")
         self._git("config", "user.name", "A")
+        self._git("config", "include.path", "../team.gitconfig")
+        self._git("config", "extensions.worktreeConfig", "true")
         for name in _WORKSPACE_SECRETS:
             path = workspace / name
             path.parent.mkdir(exist_ok=True)
@@ -262,7 +308,13 @@ class Ground:
         """What a shell's prompt, an editor and a person do all the time."""
         marked = {"PATH": os.environ["PATH"], "HOME": str(self.home), "MARKER": str(self.marker)}
         for folder in self._repositories():
-            for arguments in (["status", "--short"], ["diff"], ["log", "-1"], ["rebase", "--continue"]):
+            usual = (
+                ["status", "--short"],
+                ["diff"],
+                ["log", "-1"],
+                ["update-index", "--refresh", "--force-write-index"],
+            )
+            for arguments in (*usual, ["rebase", "--continue"]):
                 if arguments[0] == "rebase" and not (folder / ".git/rebase-merge").exists():
                     continue
                 with contextlib.suppress(OSError, subprocess.TimeoutExpired):
@@ -328,11 +380,13 @@ def _matters(name: str) -> bool:
     if inside == name:
         return not name.startswith("sockets") and name not in ("", "home/project", "home")
     parts = inside.split("/")
-    if parts[0] == ".agent":
+    if parts[0] == ".agent" or inside in ("scripts/hook.sh", "team.gitconfig"):
         return True
     if parts[0] != ".git" and not inside.startswith("vendor/lib/.git"):
         return False
-    protected = {"config", "config.worktree", "commondir", "gitdir", "hooks"}
+    protected = {"config", "config.worktree", "hooks"}
+    if parts[1:2] != ["worktrees"]:  # where these belong to every linked worktree
+        protected |= {"commondir", "gitdir"}
     return inside == ".git" or bool(protected & set(parts))
 
 

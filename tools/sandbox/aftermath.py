@@ -9,21 +9,24 @@ import contextlib
 import marshal
 import os
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tools.beneath import open_folder
-from tools.sandbox.foreign_git import fault_of, identity, rebase_todo
+from tools.sandbox.foreign_git import Fault, faults_of, folder_identity, identity
 from tools.sandbox.integrity import Guard, set_aside
 from tools.sandbox.planning import Plan
 from tools.sandbox.policy import Policy, inside_any
-from tools.sandbox.private import PENDING, PrivateFolder
+from tools.sandbox.private import KEPT, PENDING, PrivateFolder
 from tools.sandbox.survey import Survey, survey
 
 # What stands in for a protected path that does not exist, so that it can be mounted read-only: it changes nothing.
 # An empty folder; an empty file; for `commondir`, "my settings are here", which is so anyhow.
 _PLACEHOLDERS: dict[str, bytes | None] = {".agent": None, "hooks": None, "config.worktree": b"", "commondir": b".\n"}
+
+_GitFacts = tuple[tuple[object, ...], frozenset[Fault]]
 
 
 class Aftermath:
@@ -37,13 +40,16 @@ class Aftermath:
         self._mounted = False
         self._guards: list[Guard] = []
         self._made: list[Path] = []
-        self._git: dict[Path, tuple[tuple[object, ...], str]] = {}
+        self._git: dict[Path, _GitFacts] = {}
+        self._protected: dict[Path, object] = {}  # and the identity of the folder that each lies in
+        self._complete = True
+        self._began = 0.0
 
-    def begin(self, before: Survey, plan: Plan, *, mounted: bool) -> Policy:
+    def begin(self, plan: Plan, *, mounted: bool) -> Policy:
         """Note how things are; the policy with what had to be put in place. ``mounted``: mounts protect what exists."""
         with self._lock:
             if self._active == 0:
-                self._note(before, plan, mounted=mounted)
+                self._note(plan, mounted=mounted)
             self._active += 1
             made = [path for path in self._made if inside_any(path, plan.policy.writable)]
             return replace(plan.policy, read_only=tuple(dict.fromkeys((*plan.policy.read_only, *made))))
@@ -57,7 +63,7 @@ class Aftermath:
                 self._unplace_all()
             if self._active == 0 or not self._mounted:
                 for guard in self._guards:
-                    changed += guard.restore(self._private.kept)
+                    changed += guard.restore(self._private.discarded, self._was_out_of_reach)
             notices = [f"{path} was put back as it was: commands must not change it" for path in changed]
             after = survey(self._workspace)
             removed = self._look_at_git(after)
@@ -76,17 +82,22 @@ class Aftermath:
             for path in made:
                 _unplace(Path(path))
             for dumped in guards:
-                Guard.load(*dumped).restore(pending.parent / "kept")
+                Guard.load(*dumped).restore(pending.parent / KEPT)  # somebody may have worked there since
         except (OSError, ValueError, EOFError, TypeError):
             return  # it was being written: nothing had begun
 
-    def _note(self, before: Survey, plan: Plan, *, mounted: bool) -> None:
+    def _note(self, plan: Plan, *, mounted: bool) -> None:
         self._mounted = mounted
-        self._git = {entry: self._facts_of(entry) for entry in before.git}
-        guarded = (*plan.placeholders, *(() if mounted else plan.policy.read_only))
+        self._began, self._complete = time.time(), plan.complete
+        self._git = {entry: self._facts_of(entry) for entry in plan.git}
+        # What lies in a folder of its own can be moved away with it in spite of its mount.
+        unmovable = (self._workspace, self._workspace / ".git") if mounted else ()
+        guarded = (*plan.placeholders, *(path for path in plan.policy.read_only if path.parent not in unmovable))
         outside = [each for each in plan.policy.writable if not each.is_relative_to(self._workspace)]
         self._guards = [Guard.of(root, guarded) for root in (self._workspace, *outside)]
         self._made = [path for path in plan.placeholders if mounted and _place(path)]
+        protected = (*plan.policy.read_only, *self._made) if mounted else ()
+        self._protected = {path: folder_identity(path.parent) for path in protected}
         try:
             self._save()
         except OSError:
@@ -102,28 +113,47 @@ class Aftermath:
         pending: Any = ([str(path) for path in self._made], [guard.dump() for guard in self._guards])
         (self._private.path / PENDING).write_bytes(marshal.dumps(pending))
 
-    def _facts_of(self, entry: Path) -> tuple[tuple[object, ...], str]:
-        """A git folder's identity and fault; its settings are read again only when they have changed."""
+    def _facts_of(self, entry: Path) -> _GitFacts:
+        """A git folder's identity and faults; its settings are read again only when they have changed."""
         now, known = identity(entry), self._git.get(entry)
-        return known if known is not None and known[0] == now else (now, fault_of(entry))
+        return known if known is not None and known[0] == now else (now, faults_of(entry))
 
     def _look_at_git(self, after: Survey) -> list[str]:
-        """Git folders that would start programs now and did not before are moved out of the workspace."""
+        """What of git folders would start programs now and did not before is moved out of the workspace.
+
+        Whole repositories stay, and what a command could not write at all: a person may have changed it meanwhile.
+        """
         found: list[str] = []
         for entry in after.git:
-            now = identity(entry)
-            before = self._git.get(entry)
+            now, before = identity(entry), self._git.get(entry)
             if before is not None and before[0] == now:
                 continue
-            fault = fault_of(entry)
-            if not fault or (before is not None and before[1] == fault):
-                continue
-            name = entry.relative_to(self._workspace).as_posix()
-            path = rebase_todo(entry) or entry
-            with contextlib.suppress(OSError):
-                self._set_aside(path)
-            found.append(f"{name} {fault} and was removed: git would run it outside of the sandbox")
+            known = before[1] if before is not None else frozenset[Fault]()
+            for fault in sorted(faults_of(entry) - known, key=str):
+                if self._was_out_of_reach(fault.path) or (
+                    before is None and not self._complete and self._is_old(fault)
+                ):
+                    continue
+                path = fault.path if fault.path.is_relative_to(self._workspace) else entry
+                with contextlib.suppress(OSError):
+                    self._set_aside(path)
+                name, kept = path.relative_to(self._workspace).as_posix(), self._private.kept
+                found.append(
+                    f"{name} {fault.says}, which git would run outside of the sandbox; it was removed (to {kept})"
+                )
         return found
+
+    def _was_out_of_reach(self, path: Path) -> bool:
+        """Whether a mount was over it: then its folder could not be removed either, only moved."""
+        known = self._protected.get(path)
+        return known is not None and known == folder_identity(path.parent)
+
+    def _is_old(self, fault: Fault) -> bool:
+        """Whether it was there before: the time of its last change cannot be forged."""
+        try:
+            return fault.path.lstat().st_ctime < self._began
+        except OSError:
+            return True
 
     def _set_aside(self, path: Path) -> None:
         *folders, name = path.relative_to(self._workspace).parts

@@ -40,7 +40,10 @@ class Images:
         for path in [path for path in self._kept if path not in survey.files]:
             del self._kept[path]
         room = MAX_ALL_BYTES
-        for path, stamp in sorted(survey.files.items(), key=lambda item: item[1].size):
+        files = survey.files.items()
+        if sum(stamp.size for _, stamp in files) > room:
+            files = sorted(files, key=lambda item: item[1].size)
+        for path, stamp in files:
             room -= stamp.size
             if stamp.size > MAX_FILE_BYTES or room < 0:
                 self._kept.pop(path, None)

@@ -18,7 +18,8 @@ _WITHHELD = "[output withheld: the command read {names}, which may hold secrets;
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is needed to start a command; ``settle`` is called once after its end, on a thread.
+    """What is needed to start a command. ``note`` and ``settle`` are called on a thread: the one while the process
+    comes up, before the command begins; the other once after its end, also when nothing was noted.
 
     ``watch`` tells of files that should have been hidden and could not.
     """
@@ -26,6 +27,7 @@ class Prepared:
     launch: Launch
     policy: Policy
     watch: OpenWatch | None
+    note: Callable[[], object]
     settle: Callable[[], tuple[Captured, tuple[str, ...]]]
 
 
@@ -40,11 +42,19 @@ class Confined:
     @classmethod
     async def start(cls, prepared: Prepared, emit: Callable[[str], None] | None) -> Confined:
         """Start it; raises ToolError when it could not be confined, or not be started."""
+        noted: list[asyncio.Future[object]] = []
+
+        def note() -> asyncio.Future[object]:
+            noted.append(asyncio.get_running_loop().run_in_executor(None, prepared.note))
+            return noted[0]
+
         try:
             # Live output could show what must not be read, where that is only known afterwards.
             emit = None if prepared.watch is not None else emit
-            command = await Command.start(prepared.launch, emit, prepared.policy.limits)
+            command = await Command.start(prepared.launch, emit, prepared.policy.limits, note)
         except BaseException:
+            if noted:
+                await asyncio.wait(noted)
             if prepared.watch is not None:
                 prepared.watch.close()
             await asyncio.shield(asyncio.to_thread(prepared.settle))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.sandbox.repository import git_folder, protected_in
@@ -19,33 +21,60 @@ _HARMLESS = re.compile(
     r"|branch\..*\.(remote|merge|rebase|description)|remote\..*\.(url|pushurl|fetch|tagopt|prune)"
     r"|user\.(name|email)|author\..*|committer\..*|init\.defaultbranch|pull\.(rebase|ff)|push\.(default|autosetupremote)"
     r"|color\..*|extensions\.(objectformat|partialclone|worktreeconfig)|submodule\..*\.(url|active|branch)"
-    r"|merge\.(ff|conflictstyle)|rebase\.(autosquash|autostash)|gc\..*|commit\.(verbose|cleanup)|advice\..*"
+    r"|merge\.(ff|conflictstyle)|rebase\.(autosquash|autostash)|gc\.(?!recentobjectshook).*|commit\.(verbose|cleanup)|advice\..*"
     r"|safe\.directory|lfs\.repositoryformatversion|worktree\..*|index\..*|pack\..*|feature\..*|fetch\.prune"
 )
 _TODO_LISTS = ("rebase-merge/git-rebase-todo", "rebase-apply/git-rebase-todo", "sequencer/todo")
 _MAX_FILE = 1_000_000
+_MAX_PATH = 4_096
 
 
-def fault_of(entry: Path) -> str:
-    """What a git folder (or the file that stands for one) would start, in a few words; empty when nothing."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``path`` is what would have to go for git to start nothing, ``says`` what it would start, in a few words."""
+
+    path: Path
+    says: str
+
+
+def faults_of(entry: Path) -> frozenset[Fault]:
+    """What a git folder (or the file that stands for one) would start; a path outside of it means the entry itself."""
     if entry.is_symlink():
-        return "is a link"
+        return frozenset([Fault(entry, "is a link")])
     folder = git_folder(entry)
     if folder is None:
-        return ""
-    for path in protected_in(folder):
-        if path.name == "hooks":
-            fault = _hooks(path)
-        elif path.name in ("commondir", "gitdir"):
-            fault = "" if entry.is_file() else "names another repository's settings"
-        else:
-            fault = _settings(path)
-        if fault:
-            return fault
-    return "has a rebase that would run commands" if rebase_todo(entry) else ""
+        return frozenset()
+    found = [Fault(path, said) for path in protected_in(folder) if (said := _fault_at(path, folder))]
+    todo = rebase_todo(entry)
+    return frozenset([*found, *([Fault(todo, "has a rebase that would run commands")] if todo else [])])
+
+
+def _fault_at(path: Path, folder: Path) -> str:
+    if path.name == "hooks":
+        return _hooks(path)
+    if path.name == "gitdir":
+        return ""  # where a linked worktree is; it holds no settings
+    if path.name == "commondir":
+        return "" if _leads_to(path, folder) else "names another repository's settings"
+    return _settings(path)
+
+
+def _leads_to(commondir: Path, folder: Path) -> bool:
+    """Whether a ``commondir`` names the folder that it was found in, or where that one's worktrees belong."""
+    try:
+        text = commondir.read_bytes()[:_MAX_PATH].decode("utf-8", "surrogateescape").strip()
+    except OSError:
+        return False
+    target = os.path.realpath(commondir.parent / text)
+    return not commondir.is_symlink() and target in (
+        os.path.realpath(folder),
+        os.path.realpath(folder.parent.parent) if folder.parent.name == "worktrees" else "",
+    )
 
 
 def _hooks(folder: Path) -> str:
+    if folder.is_symlink():
+        return "has hooks that are a link"
     try:
         names = sorted(each.name for each in folder.iterdir() if not each.name.endswith(".sample"))
     except OSError:
@@ -103,9 +132,20 @@ def identity(entry: Path) -> tuple[object, ...]:
     return tuple(found)
 
 
+def folder_identity(folder: Path) -> tuple[int, ...] | None:
+    """Which folder it is, whatever becomes of what is in it; None where there is none."""
+    try:
+        facts = os.lstat(folder)
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino) if stat.S_ISDIR(facts.st_mode) else None
+
+
 def _facts(path: Path) -> tuple[int, ...] | None:
     try:
         facts = os.lstat(path)
     except OSError:
         return None
+    if path.name != "hooks" and stat.S_ISDIR(facts.st_mode):
+        return (facts.st_ino, facts.st_mode)  # its time changes with every placeholder in it
     return (facts.st_ino, facts.st_mode, facts.st_size, facts.st_ctime_ns)

@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,11 +59,13 @@ class Guard:
         before = {Path(path): {name: _Entry(*each) for name, each in image.items()} for path, image in images.items()}
         return cls(Path(root), before)
 
-    def restore(self, keep: Path) -> list[str]:
-        """Put back what changed; what was found instead is moved into the folder ``keep``. The changed paths."""
+    def restore(self, keep: Path, unless: Callable[[Path], bool] = lambda _: False) -> list[str]:
+        """Put back what changed, ``unless`` that is nothing to look at; what was found instead is moved into the folder
+        ``keep``. The changed paths.
+        """
         changed: list[str] = []
         for path, before in self._before.items():
-            if _image(path) == before:
+            if unless(path) or _image(path) == before:
                 continue
             changed.append(path.relative_to(self._root).as_posix())
             with contextlib.suppress(OSError):

@@ -20,15 +20,15 @@ _CREATE, _ADD_RULE = 444, 445
 _VERSION, _PATH_BENEATH = 1, 1
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE, _IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 _ALL_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-_SIGNAL, _ABSTRACT_SOCKET = 1 << 1, 1 << 0  # scopes, since version 6
+_SIGNAL, _ABSTRACT_SOCKET = 1 << 1, 1 << 0  # scopes
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _FILE = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - semaphores of multiprocessing are made there and nowhere else
 # Not readable as a whole: raw disks, sockets and secrets of services, other programs' temporary files.
 _CLOSED = tuple(map(Path, ("/dev", "/run", "/tmp", "/var/tmp", "/var/run", "/lost+found")))  # noqa: S108
 # Version 3 (kernel 6.2) is the first that knows of truncating; before it any readable file could be emptied.
 NEEDED_VERSION = 3
+_SCOPING_VERSION = 6
 _KEEP_S = 30.0
 
 
@@ -56,6 +56,11 @@ def landlock_version() -> int:
     return max(found, 0)
 
 
+def scopes_signals() -> bool:
+    """Whether this kernel's Landlock keeps signals among the command's own processes (Linux 6.12)."""
+    return landlock_version() >= _SCOPING_VERSION
+
+
 class Rulesets:
     """The rulesets of a session, made again when a policy changed or has become old: new folders need new rules."""
 
@@ -66,7 +71,15 @@ class Rulesets:
         """A descriptor of the policy's ruleset, for the caller to close."""
         # Rules are of the folders themselves, not of their names: one that was made anew needs a new ruleset.
         folders = [_identity(path) for path in (policy.workspace, *policy.writable, *policy.hidden)]
-        key = (policy.writable, policy.hidden, policy.visible, policy.temporary, policy.network, *folders)
+        key = (
+            policy.writable,
+            policy.hidden,
+            policy.visible,
+            policy.temporary,
+            policy.shared,
+            policy.network,
+            *folders,
+        )
         now = time.monotonic()
         for old in [each for each, (_, until) in self._made.items() if now > until]:
             os.close(self._made.pop(old)[0])
@@ -95,14 +108,14 @@ def ruleset(policy: Policy) -> int:
     if version < NEEDED_VERSION:
         raise LandlockUnavailable(f"Landlock version {version} is too old, {NEEDED_VERSION} is needed (Linux 6.2)")
     everything = _ALL_BY_VERSION[min(version, max(_ALL_BY_VERSION))]
-    scoped = _SIGNAL | _ABSTRACT_SOCKET if version >= 6 else 0
+    scoped = _SIGNAL | _ABSTRACT_SOCKET if version >= _SCOPING_VERSION else 0
     attributes = _RulesetAttributes(everything, 0, scoped)
-    size = ctypes.sizeof(attributes) if version >= 6 else 16 if version >= 4 else 8
+    size = ctypes.sizeof(attributes) if version >= _SCOPING_VERSION else 16 if version >= 4 else 8
     descriptor = _call(_CREATE, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
     try:
         for path in readable(policy):
             _allow(descriptor, path, _READ & everything)
-        for path in (*policy.writable, policy.temporary, SHARED_MEMORY):
+        for path in changeable(policy):
             _allow(descriptor, path, everything)
         for name in _DEVICES:
             _allow(descriptor, Path(name), (_FILE | _READ_DIR) & everything)
@@ -110,6 +123,11 @@ def ruleset(policy: Policy) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def changeable(policy: Policy) -> tuple[Path, ...]:
+    """Where a command may change files."""
+    return (*policy.writable, policy.temporary, *policy.shared)
 
 
 def readable(policy: Policy) -> list[Path]:

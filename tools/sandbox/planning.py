@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tools.commands import Access
 from tools.git import Git, GitError
+from tools.git_programs import RunByGit
 from tools.launch import CommandLine
 from tools.protected import READ_ONLY_NAMES
 from tools.sandbox.hidden import HiddenPlaces
@@ -26,11 +27,15 @@ _HEAD_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``policy`` without masks; ``placeholders`` are protected paths that do not exist; ``secrets`` files to hide."""
+    """``policy`` without masks; ``placeholders`` are protected paths that do not exist; ``secrets`` files to hide;
+    ``git`` the git folders of the workspace, all of them if ``complete``.
+    """
 
     policy: Policy
     placeholders: tuple[Path, ...]
     secrets: tuple[Path, ...]
+    git: tuple[Path, ...] = ()
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Planner:
         self._programs: tuple[tuple[str, ...], tuple[Path, ...]] = ((), ())
         self._tracked: dict[tuple[Path, int], bool] = {}
         self._own_code = _code_inside(self._workspace)
+        self._run_by_git = RunByGit(self._workspace)
 
     @property
     def writable_at_all(self) -> bool:
@@ -62,7 +68,7 @@ class Planner:
         workspace = self._workspace
         git = git_places(workspace, found.git)
         protected = [workspace / name for name in READ_ONLY_NAMES if name != ".git"]
-        protected += [*git.read_only, *(path for path in self._own_code if path.exists())]
+        protected += [*git.read_only, *self._run_by_git.now(), *(path for path in self._own_code if path.exists())]
         writes = access.writes and self.writable_at_all
         missing = [path for path in protected if not os.path.lexists(path)]
         policy = Policy(
@@ -79,7 +85,7 @@ class Planner:
         if top.is_dir() and not top.is_symlink():
             missing.append(top / "commondir")
         secrets = tuple(path for path in found.secrets if self._is_secret(path))
-        return Plan(policy, tuple(missing) if writes else (), secrets)
+        return Plan(policy, tuple(missing) if writes else (), secrets, tuple(found.git), found.complete)
 
     def _program_folders(self, line: CommandLine) -> tuple[Path, ...]:
         key = tuple(line.environment.get(name, "") for name in PROGRAM_VARIABLES)

@@ -30,7 +30,8 @@ class Policy:
 
     ``writable`` are folders that exist. ``read_only`` and ``masks`` (file -> file shown in its place) count within
     them. ``hidden`` files and folders are empty or not there. ``visible`` must be readable although they lie in a
-    place that is hidden or replaced: interpreters. ``temporary`` stands for /tmp.
+    place that is hidden or replaced: interpreters. ``temporary`` stands for /tmp. ``shared`` is writable, too: /dev/shm
+    where it cannot be replaced.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class Policy:
     hidden: tuple[Path, ...] = ()
     masks: tuple[tuple[Path, Path], ...] = ()
     visible: tuple[Path, ...] = ()
+    shared: tuple[Path, ...] = ()
     network: bool = False
     limits: Limits = field(default_factory=Limits)
 

@@ -17,19 +17,22 @@ from pathlib import Path
 from typing import Any
 
 _PREFIX = "gemma-agent-"
-_LOCK, PENDING = "lock", "pending"
+_LOCK, PENDING, KEPT = "lock", "pending", "kept"
 _EXPLANATION = b"# hidden: this file may hold secrets\n"
 
 
 class PrivateFolder:
-    """``temporary`` stands for /tmp in commands; ``kept`` takes what was moved out of the workspace."""
+    """``temporary`` stands for /tmp in commands; ``kept`` takes what was moved out of the workspace, and stays if it
+    holds something; ``discarded`` takes what stood in the place of what was put back.
+    """
 
     def __init__(self, not_in: Path) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_temporary_place(not_in)))
         self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.temporary = self.path / "tmp"
-        self.kept = self.path / "kept"
+        self.kept = self.path / KEPT
+        self.discarded = self.path / "discarded"
         self._masks = self.path / "masks"
         for folder in (self.temporary, self.kept, self._masks, self.temporary / ".cache"):
             folder.mkdir(mode=0o700)
@@ -48,8 +51,8 @@ class PrivateFolder:
         return self._made[key]
 
     def close(self) -> None:
-        """Remove it."""
-        _remove(self.path)
+        """Remove it, except for what was kept."""
+        _remove_but_kept(self.path)
         with contextlib.suppress(OSError):
             os.close(self._lock)
 
@@ -67,7 +70,7 @@ def clear_stale(not_in: Path, put_right: Callable[[Path], Any]) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if (folder / PENDING).is_file():
                     put_right(folder / PENDING)
-                _remove(folder)
+                _remove_but_kept(folder)
             finally:
                 os.close(lock)
 
@@ -75,6 +78,20 @@ def clear_stale(not_in: Path, put_right: Callable[[Path], Any]) -> None:
 def _temporary_place(not_in: Path) -> Path:
     place = Path(os.path.realpath(tempfile.gettempdir()))
     return Path("/tmp") if place.is_relative_to(not_in) else place  # noqa: S108
+
+
+def _remove_but_kept(folder: Path) -> None:
+    """Without a lock in it the folder is nobody's; it goes with the system's temporary files."""
+    with contextlib.suppress(OSError):
+        (folder / KEPT).rmdir()
+    for entry in list(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            if entry.name != KEPT:
+                _remove(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _remove(folder: Path) -> None:

@@ -7,21 +7,36 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.launch import file_in_memory
+from tools.launch import CommandLine, bundle, file_in_memory, interpreter, specification
 from tools.sandbox.bubblewrap import arguments, find_bubblewrap
-from tools.sandbox.landlock import NEEDED_VERSION, landlock_version
+from tools.sandbox.confinement import confinement
+from tools.sandbox.landlock import NEEDED_VERSION, landlock_version, ruleset
 from tools.sandbox.policy import Policy, Tier
 from tools.sandbox.seatbelt import SANDBOX_EXEC
 from tools.sandbox.seccomp import UnknownProcessor, program
+from tools.served import SCRIPTS
 
 _SECONDS = 10.0
+_PATH = "/usr/bin:/bin"
+# A launcher without a server.
+_ALONE = """
+import marshal, os
+os.set_inheritable({number}, False)
+file = open({number}, "rb")
+launcher, supervisor, server = {{}}, {{}}, {{}}
+for space in (launcher, supervisor, server):
+    exec(marshal.load(file), space)
+os._exit(launcher["main"](marshal.load(file), supervisor["Supervisor"]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +71,12 @@ def find_tier(only: Tier | None = None) -> Found:
         return found
     version = landlock_version()
     if version >= NEEDED_VERSION:
-        return Found(Tier.LANDLOCK, found.shortfall, found.remedy)
-    missing = "this kernel has no Landlock" if not version else f"its Landlock (version {version}) is too old"
+        complaint = _try_landlock()
+        if not complaint:
+            return Found(Tier.LANDLOCK, found.shortfall, found.remedy)
+        missing = f"Landlock does not work ({complaint})"
+    else:
+        missing = "this kernel has no Landlock" if not version else f"its Landlock (version {version}) is too old"
     return Found(Tier.NONE, f"{found.shortfall}, and {missing}", f"{found.remedy}, or use Linux 6.2 or newer")
 
 
@@ -75,36 +94,79 @@ def _bubblewrap() -> Found:
     return Found(Tier.NONE, f"bubblewrap does not work ({complaint})", _namespaces())
 
 
-def _try(path: str, user_namespaces_off: bool) -> str:
-    """Confine a command that tries to write beside its folder; why that did not go as it must, or nothing."""
+@contextmanager
+def _trial() -> Generator[tuple[Policy, Path]]:
+    """A policy for a command that writes in its workspace and beside it, and the folder that it must not change."""
     with tempfile.TemporaryDirectory() as name:
         place = Path(os.path.realpath(name))
         workspace, temporary, outside = place / "workspace", place / "tmp", place / "outside"
         for folder in (workspace, temporary, outside):
-            folder.mkdir()
-        policy = Policy(workspace, workspace, temporary, (workspace,), hidden=(outside,))
-        number = file_in_memory(program(internet=True))
-        try:
-            made = arguments(policy, {"PATH": "/usr/bin:/bin"}, number, user_namespaces_off=user_namespaces_off)
-            script = f"echo in > made; : > {outside}/escaped; echo >/dev/null; test -e /proc/self"
-            done = subprocess.run(
-                [path, *made, "/bin/sh", "-c", script],
-                env={},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                pass_fds=(number,),
-                timeout=_SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        finally:
-            os.close(number)
-        if done.returncode or not (workspace / "made").exists():
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            return lines[-1].removeprefix("bwrap: ")
-        return "it lets commands write outside" if (outside / "escaped").exists() else ""
+            folder.mkdir(mode=0o755)
+        yield Policy(workspace, workspace, temporary, (workspace,), hidden=(outside,)), outside
+
+
+def _script(outside: Path) -> list[str]:
+    return [
+        "/bin/sh",
+        "-c",
+        f"chmod 777 {outside}; echo out > {outside}/escaped; echo >/dev/null; echo in > made; chmod 700 made",
+    ]
+
+
+def _judged(policy: Policy, outside: Path, done: subprocess.CompletedProcess[str]) -> str:
+    """Why that did not go as it must, or nothing."""
+    made = policy.workspace / "made"
+    if done.returncode or not made.exists():
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return lines[-1].removeprefix("bwrap: ")
+    escaped = list(outside.iterdir()) or outside.stat().st_mode & 0o777 != 0o755
+    return "it lets commands write outside" if escaped else ""
+
+
+def _try(path: str, user_namespaces_off: bool) -> str:
+    """Confine a command by bubblewrap; why that did not go as it must, or nothing."""
+    number = file_in_memory(program(internet=True))
+    try:
+        with _trial() as (policy, outside):
+            made = arguments(policy, {"PATH": _PATH}, number, user_namespaces_off=user_namespaces_off)
+            return _judged(policy, outside, _run([path, *made, *_script(outside)], subprocess.DEVNULL, (number,)))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    finally:
+        os.close(number)
+
+
+def _try_landlock() -> str:
+    """Confine a command by Landlock, seccomp and the supervisor; why that did not go as it must, or nothing."""
+    ours, theirs = socket.socketpair()
+    descriptors: list[int] = []
+    try:
+        with ours, theirs, _trial() as (policy, outside):
+            line = CommandLine(_script(outside), policy.workspace, {"PATH": _PATH})
+            descriptors.append(ruleset(policy))
+            told = specification(line, {**confinement(policy), "ruleset": descriptors[0]})
+            descriptors.append(file_in_memory(bundle(*SCRIPTS) + told))
+            ours.sendall(b"go\n")
+            command = [interpreter(), "-I", "-S", "-c", _ALONE.format(number=descriptors[1])]
+            return _judged(policy, outside, _run(command, theirs.fileno(), tuple(descriptors)))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    finally:
+        for each in descriptors:
+            os.close(each)
+
+
+def _run(command: Sequence[str], line: int, descriptors: tuple[int, ...]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        env={},
+        stdin=line,
+        capture_output=True,
+        text=True,
+        pass_fds=descriptors,
+        timeout=_SECONDS,
+        check=False,
+    )
 
 
 def _install() -> str:

@@ -6,27 +6,30 @@ Which tier it uses was found out by ``tools.sandbox.probe``; without one it refu
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from tools.commands import Access, RunningCommand
 from tools.errors import ToolError
-from tools.launch import CommandLine, Launch, file_in_memory, launcher
+from tools.launch import CommandLine, Launch, file_in_memory, launcher, specification
 from tools.limits import Limits
 from tools.sandbox import bubblewrap, seatbelt
 from tools.sandbox.aftermath import Aftermath
 from tools.sandbox.capture import Captured, Images
 from tools.sandbox.confined import Confined, Prepared
+from tools.sandbox.confinement import confinement
 from tools.sandbox.landlock import Rulesets
 from tools.sandbox.planning import Plan, Planner, User
 from tools.sandbox.policy import Policy, Tier, cache_environment
 from tools.sandbox.private import PrivateFolder, clear_stale
 from tools.sandbox.probe import Found
 from tools.sandbox.seccomp import program
+from tools.sandbox.shared_memory import SHARED_MEMORY, SharedMemory
 from tools.sandbox.survey import Survey, survey
 from tools.sandbox.watch import OpenWatch
+from tools.served import LaunchServer
 
 
 class Sandbox:
@@ -50,6 +53,8 @@ class Sandbox:
         self._limits = limits or Limits()
         self._images = Images(self._workspace)
         self._rulesets = Rulesets()
+        self._shared = SharedMemory()
+        self._server = LaunchServer()
         self._opened: tuple[PrivateFolder, Aftermath] | None = None
 
     async def start(
@@ -72,6 +77,7 @@ class Sandbox:
             self._opened[0].close()
             self._opened = None
         self._rulesets.close()
+        self._server.close()
 
     def _open(self) -> tuple[PrivateFolder, Aftermath]:
         if self._opened is None:
@@ -83,33 +89,30 @@ class Sandbox:
     def _prepare(self, line: CommandLine, access: Access) -> Prepared:
         """Everything before the start; takes milliseconds, so not on the event loop."""
         private, aftermath = self._open()
-        before = survey(self._workspace)
-        plan = self._planner.plan(line, access, before, private.temporary)
-        _forget(before, plan)
+        plan = self._planner.plan(line, access, survey(self._workspace, stamps=False), private.temporary)
         masks = tuple((path, private.mask(path)) for path in plan.secrets)
-        policy = replace(plan.policy, masks=masks, limits=self._limits)
-        mounted = self.found.tier is Tier.BUBBLEWRAP
-        if access.writes:
-            self._images.refresh(before)
-            policy = aftermath.begin(before, replace(plan, policy=policy), mounted=mounted)
-        settle = partial(self._settle, before, plan, aftermath if access.writes else None)
+        plan = replace(plan, policy=replace(plan.policy, masks=masks, limits=self._limits))
+        if not access.writes:
+            return self._prepared(line, plan, _Unseen())
+        policy = aftermath.begin(plan, mounted=self.found.tier is Tier.BUBBLEWRAP)
+        shared = None
+        if self.found.tier is Tier.LANDLOCK:
+            shared = self._shared
+            policy = replace(policy, shared=(SHARED_MEMORY,) if shared.begin() else ())
+        seen = _Seen(self._workspace, self._images, plan, aftermath, shared)
+        return self._prepared(line, replace(plan, policy=policy), seen)
+
+    def _prepared(self, line: CommandLine, plan: Plan, seen: _Seen | _Unseen) -> Prepared:
         watch: OpenWatch | None = None
         try:
-            watch = OpenWatch(plan.secrets) if plan.secrets and not mounted else None  # they cannot be masked
-            return Prepared(self._launch(line, policy), policy, watch, settle)
+            if plan.secrets and self.found.tier is not Tier.BUBBLEWRAP:
+                watch = OpenWatch(plan.secrets)  # they cannot be masked
+            return Prepared(self._launch(line, plan.policy), plan.policy, watch, seen.before, seen.after)
         except BaseException:
             if watch is not None:
                 watch.close()
-            settle()
+            seen.after()
             raise
-
-    def _settle(self, before: Survey, plan: Plan, aftermath: Aftermath | None) -> tuple[Captured, tuple[str, ...]]:
-        """Everything after the end: what was put back, and what the files became."""
-        if aftermath is None:
-            return Captured(), ()
-        after, notices = aftermath.end()
-        _forget(after, plan)
-        return self._images.differences(before, after), notices
 
     def _launch(self, line: CommandLine, policy: Policy) -> Launch:
         mounted = self.found.tier is Tier.BUBBLEWRAP
@@ -119,18 +122,23 @@ class Sandbox:
         if policy.masks:
             _tell_git_of_masks(environment)
         if self.found.tier is Tier.LANDLOCK:
-            confinement = {
-                "ruleset": (rules := self._rulesets.get(policy)),
-                "seccomp": program(internet=policy.network),
-                "processes": policy.limits.processes,
-            }
-            return launcher(replace(line, environment=environment), confinement, (rules,))
+            return self._served(replace(line, environment=environment), policy)
         if self.found.tier is Tier.SEATBELT:
-            return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment), None)
+            return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment))
         filters = file_in_memory(program(internet=True))
         made = bubblewrap.arguments(policy, environment, filters, user_namespaces_off=self.found.user_namespaces_off)
         argv = [self.found.program, *made, *bubblewrap.first_program(policy, line.argv)]
         return Launch(argv, {}, (filters,), asked_to_end=False)
+
+    def _served(self, line: CommandLine, policy: Policy) -> Launch:
+        """Confined by Landlock and seccomp, with a supervisor for what these leave open."""
+        self._server.prepare()
+        number = file_in_memory(specification(line, confinement(policy)))
+        try:
+            return Launch((), {}, (number, self._rulesets.get(policy)), starter=self._server)
+        except BaseException:
+            os.close(number)
+            raise
 
 
 def _tell_git_of_masks(environment: dict[str, str]) -> None:
@@ -142,7 +150,46 @@ def _tell_git_of_masks(environment: dict[str, str]) -> None:
     environment["GIT_CONFIG_COUNT"] = str(count)
 
 
-def _forget(found: Survey, plan: Plan) -> None:
-    """Hidden files are not recorded."""
-    for path in plan.secrets:
-        found.files.pop(path.relative_to(found.root).as_posix(), None)
+class _Seen:
+    """The workspace before and after one command."""
+
+    def __init__(
+        self, workspace: Path, images: Images, plan: Plan, aftermath: Aftermath, shared: SharedMemory | None
+    ) -> None:
+        self._workspace = workspace
+        self._images = images
+        self._hidden = tuple(path.relative_to(workspace).as_posix() for path in plan.secrets)
+        self._aftermath = aftermath
+        self._shared = shared
+        self._before: Survey | None = None
+
+    def before(self) -> None:
+        """Note how the files are."""
+        self._before = self._without_hidden(survey(self._workspace))
+        self._images.refresh(self._before)
+
+    def after(self) -> tuple[Captured, tuple[str, ...]]:
+        """What was put back, and what the files became."""
+        if self._shared is not None:
+            self._shared.end()
+        after, notices = self._aftermath.end()
+        if self._before is None:
+            return Captured(), notices
+        return self._images.differences(self._before, self._without_hidden(after)), notices
+
+    def _without_hidden(self, found: Survey) -> Survey:
+        """Hidden files are not recorded."""
+        for name in self._hidden:
+            found.files.pop(name, None)
+        return found
+
+
+class _Unseen:
+    """The workspace around a command that cannot change it."""
+
+    def before(self) -> None:
+        """Nothing is to be noted."""
+
+    def after(self) -> tuple[Captured, tuple[str, ...]]:
+        """Nothing changed."""
+        return Captured(), ()

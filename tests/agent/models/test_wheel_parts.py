@@ -144,7 +144,7 @@ def test_a_pip_that_fails_for_another_reason_is_quoted(shelf: Shelf) -> None:
 
 
 def test_this_interpreters_pip_is_used_first() -> None:
-    assert find_pip(dict(os.environ)) == (sys.executable, "-m", "pip")
+    assert find_pip(dict(os.environ)) == (sys.executable, "-P", "-m", "pip")
 
 
 @pytest.mark.slow

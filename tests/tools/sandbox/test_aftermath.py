@@ -10,7 +10,6 @@ from tools.sandbox.aftermath import Aftermath
 from tools.sandbox.planning import Plan
 from tools.sandbox.policy import Policy
 from tools.sandbox.private import PrivateFolder
-from tools.sandbox.survey import survey
 
 
 def test_a_command_that_could_not_be_prepared_leaves_nothing_and_the_next_one_is_protected(tmp_path: Path) -> None:
@@ -22,10 +21,10 @@ def test_a_command_that_could_not_be_prepared_leaves_nothing_and_the_next_one_is
     plan = Plan(policy, (workspace / ".agent",), ())
     moved = private.path.rename(private.path.with_name(f"{private.path.name}-away"))
     with pytest.raises(OSError, match="pending"):
-        aftermath.begin(survey(workspace), plan, mounted=True)
+        aftermath.begin(plan, mounted=True)
     assert list(workspace.iterdir()) == []
     moved.rename(private.path)
-    assert aftermath.begin(survey(workspace), plan, mounted=True).read_only == (workspace / ".agent",)
+    assert aftermath.begin(plan, mounted=True).read_only == (workspace / ".agent",)
     aftermath.end()
     private.close()
     assert list(workspace.iterdir()) == []

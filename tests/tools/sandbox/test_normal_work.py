@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.command_environment import command_environment
 from tests.fakes.confined import TIERS, Confined, folder_at_home, git
-from tools.commands import Access
+from tools.commands import Access, Outcome
+from tools.launch import shell_line
 from tools.sandbox.policy import Tier
 
 IDENTITY = (
@@ -56,6 +59,30 @@ def test_git_works_in_a_linked_worktree_and_leaves_the_other_alone(confined: Con
     assert other.run("git config core.pager evil").completed.code != 0 or "evil" not in git(linked, "config", "-l")
     assert other.run(f"echo x >> {confined.workspace}/a.txt").completed.code != 0
     other.sandbox.close()
+
+
+def test_a_linked_worktree_is_made_inside_and_the_repository_stays(confined: Confined) -> None:
+    confined.succeeds(IDENTITY + "git worktree add -q inner -b topic && cd inner && echo x > b.txt && git add b.txt")
+    outcome = confined.succeeds(IDENTITY + "cd inner && git commit -qm topic && git worktree add -q ../second")
+    assert outcome.notices == ()
+    assert git(confined.workspace / "inner", "log", "-1", "--format=%s").strip() == "topic"
+    assert git(confined.workspace, "worktree", "list").count("\n") == 3
+
+
+def test_what_a_person_settles_in_git_while_a_command_runs_stays(confined: Confined) -> None:
+    if confined.sandbox.found.tier is Tier.LANDLOCK:
+        pytest.skip("there a change of git's settings may be the command's, so it is put back")
+
+    async def go() -> Outcome:
+        line = shell_line("sleep 0.5", confined.workspace, command_environment(os.environ))
+        running = await confined.sandbox.start(line, Access())
+        git(confined.workspace, "config", "alias.go", "!true")
+        (confined.workspace / ".git/hooks/post-commit").write_text("#!/bin/sh\n")
+        return await running.finish(20)
+
+    assert asyncio.run(go()).notices == ()
+    assert git(confined.workspace, "config", "alias.go").strip() == "!true"
+    assert (confined.workspace / ".git/hooks/post-commit").exists()
 
 
 def test_git_works_with_a_submodule(confined: Confined) -> None:

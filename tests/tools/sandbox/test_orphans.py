@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -52,8 +53,27 @@ def running(marker: str) -> list[int]:
     return found
 
 
-def kill_agent(tier: Tier, folder: Path, marker: str, count: int, after: float | None) -> None:
-    """Start an agent with ``count`` commands and kill it ``after`` seconds, or when all have been started."""
+def below(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    pending = [pid]
+    while pending:
+        inner = children.get(pending.pop(), [])
+        found += inner
+        pending += inner
+    return found
+
+
+def kill_agent(tier: Tier, folder: Path, marker: str, count: int, after: float | None) -> list[int]:
+    """Start an agent with ``count`` commands and kill it ``after`` seconds, or when all have been started.
+
+    Which processes it had started by then, whatever they are.
+    """
     command = [sys.executable, "-c", AGENT, tier.value, str(folder), marker, str(count)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
@@ -63,12 +83,24 @@ def kill_agent(tier: Tier, folder: Path, marker: str, count: int, after: float |
             assert len(running(marker)) >= count
         else:
             time.sleep(after)
+        started = below(agent.pid)
         agent.kill()
+    return started
 
 
-def gone_within(seconds: float, marker: str) -> bool:
+def alive(pids: list[int]) -> list[int]:
+    """Those of them that have not ended."""
+    found: list[int] = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z":
+                found.append(pid)
+    return found
+
+
+def gone_within(seconds: float, marker: str, pids: list[int]) -> bool:
     deadline = time.monotonic() + seconds
-    while running(marker):
+    while running(marker) or alive(pids):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
@@ -80,8 +112,9 @@ def test_commands_end_with_the_agent(tier: Tier) -> None:
     if tier_here(tier).tier is not tier:
         pytest.skip(f"no {tier} here")
     with folder_at_home() as folder:
-        kill_agent(tier, folder, "161803.1", 3, None)
-        assert gone_within(20, "161803.1")
+        started = kill_agent(tier, folder, "161803.1", 3, None)
+        assert len(started) > 3
+        assert gone_within(20, "161803.1", started)
 
 
 @pytest.mark.slow
@@ -91,5 +124,5 @@ def test_commands_end_with_an_agent_that_is_killed_while_it_starts_them(tier: Ti
         pytest.skip(f"no {tier} here")
     with folder_at_home() as folder:
         for moment in range(20):
-            kill_agent(tier, folder, f"161803.{moment + 2}", 5, moment / 200)
-            assert gone_within(20, f"161803.{moment + 2}")
+            started = kill_agent(tier, folder, f"161803.{moment + 2}", 5, moment / 200)
+            assert gone_within(20, f"161803.{moment + 2}", started)
