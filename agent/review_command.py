@@ -28,6 +28,7 @@ from agent.review.findings import grave
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text, listed
 from agent.review.job import OpenedReviewer, Progress, Reviewed, ReviewJob, ReviewOptions
 from agent.review.opening import open_reviewer, require_reviewer
+from agent.review.question import confirmer
 from agent.review.rules import review_rules
 from agent.review.wording import explainer
 from agent.review_flags import BASELINE
@@ -101,8 +102,11 @@ async def _reviewed(args: argparse.Namespace, setup: Setup, change: Change, base
             status.update("loading the model")
             opened.model = await open_reviewer(setup, lambda text: console.print(Text(clean(text))))
             cache = JudgementCache(setup.state / "review.db", opened.model.info.name)
-            words = None if opened.model.info.small else explainer(opened.model, review_rules(setup))
-            return OpenedReviewer(opened.model, cache, words)
+            if opened.model.info.small:
+                return OpenedReviewer(opened.model, cache)
+            return OpenedReviewer(
+                opened.model, cache, confirmer(opened.model), explainer(opened.model, review_rules(setup))
+            )
 
         try:
             return await ReviewJob(options, opened_reviewer, progress).run(change, baseline)

@@ -21,6 +21,7 @@ from agent.review.header import header
 from agent.review.judge import Judgement, Scorer, judge
 from agent.review.names import check_names
 from agent.review.passages import Passage, passages
+from agent.review.question import Confirm
 from agent.review.wording import Explain, Suspicion, plainly
 from inference.errors import EngineError
 from tools.git_changes import ChangedFile
@@ -49,10 +50,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class OpenedReviewer:
-    """A scorer, what its model's judgements are kept in, and who words findings (None: nobody)."""
+    """A scorer, what its model's judgements are kept in; who is asked again and who words findings (None: nobody)."""
 
     scorer: Scorer
     cache: JudgementCache
+    confirm: Confirm | None = None
     explain: Explain | None = None
 
 
@@ -143,6 +145,7 @@ class ReviewJob:
                 if pieces:
                     opened = await self._open_reviewer()
                     await self._judge_all(pieces, opened, judged)
+                    await self._confirm(opened, judged)
                     await self._word(opened, judged, wanted)
         except TimeoutError:
             judged.notes += _out_of_time(judged)
@@ -197,6 +200,12 @@ class ReviewJob:
         if found.confidence >= self._options.min_confidence:
             finding = plainly(piece.file, piece.passage, found)
             judged.suspicions.append(Suspicion(piece.file, piece.passage, finding))
+
+    async def _confirm(self, opened: OpenedReviewer, judged: _Judged) -> None:
+        """Ask again about what is suspected; what is no longer sure enough is dropped."""
+        if opened.confirm is not None and judged.suspicions:
+            asked = await opened.confirm(judged.suspicions)
+            judged.suspicions[:] = [e for e in asked if e.finding.confidence >= self._options.min_confidence]
 
     async def _word(
         self, opened: OpenedReviewer, judged: _Judged, wanted: Callable[[Sequence[Finding]], list[Finding]]

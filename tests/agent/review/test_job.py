@@ -17,6 +17,9 @@ from agent.review.changes import Change
 from agent.review.findings import Finding, Priority, fingerprints
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text
 from agent.review.job import OpenedReviewer, Progress, Reviewed, ReviewJob, ReviewOptions
+from agent.review.question import confirmer
+from agent.review.wording import explainer
+from tests.fakes.scripted_model import Call, Scripted, ScriptedModel
 from tools.git_changes import ChangedFile, Hunk
 
 OLD = "import os\n\n\ndef f(n):\n    if n >= 10:\n        return 1\n    return 0\n"
@@ -179,3 +182,44 @@ def test_github_annotations_cannot_be_forged(tmp_path: Path) -> None:
 def test_nothing_reviewed_is_said_aloud(tmp_path: Path) -> None:
     assert "Nothing was reviewed: 0 files" in as_text(Report(tmp_path, (), 0))
     assert "0 files" in json.loads(as_json(Report(tmp_path, (), 0)))["overall_explanation"]
+
+
+class Answers(ScriptedModel):
+    """Believes in each mistake as told."""
+
+    def __init__(self, belief: float, responses: Sequence[Scripted] = ()) -> None:
+        super().__init__(responses)
+        self.belief = belief
+        self.questions: list[str] = []
+
+    async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
+        assert tuple(answers) == ("Yes", "No")
+        self.questions += questions
+        return [[self.belief, 1 - self.belief] for _ in questions]
+
+
+def second_look(model: Answers, rules: str = "") -> list[Finding]:
+    async def open_reviewer() -> OpenedReviewer:
+        cache = JudgementCache(None, "model")
+        return OpenedReviewer(Prefers("n > 10"), cache, confirmer(model), explainer(model, rules))
+
+    job = ReviewJob(ReviewOptions(), open_reviewer, lambda _: None)
+    return list(asyncio.run(job.run(Change((changed(BAD),)), Baseline())).findings)
+
+
+def test_a_model_that_sees_no_mistake_takes_the_suspicion_away_and_one_that_does_confirms_it() -> None:
+    assert second_look(Answers(0.0001)) == []
+    words = Scripted(calls=(Call("report_problem", {"title": "Ten is left out", "body": "For n = 10 it gives 0."}),))
+    model = Answers(0.9, [words])
+    (finding,) = second_look(model, "Mind the bounds.")
+    assert finding.headline == "[P1] Ten is left out"
+    assert finding.body.startswith("For n = 10 it gives 0. In f, what stood here before")
+    assert "    if n > 10:\n" in model.questions[0]
+    asked = model.conversations[0].entries[-2].text
+    assert "Rules of this repository:\nMind the bounds." in asked
+    assert model.conversations[0].asked[0].tool_choice == "required"
+
+
+def test_words_that_break_off_leave_the_plain_sentence() -> None:
+    (finding,) = second_look(Answers(0.9, [Scripted(calls=(Call("report_problem", {}, error="cut"),))]))
+    assert finding.title == "This change looks like a mistake"
