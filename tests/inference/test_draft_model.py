@@ -24,7 +24,7 @@ from inference.errors import DrafterMismatch
 from inference.request import Request
 from tests.constructed_gemma4 import Shape, target
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
-from tests.inference.padded import PROMPT, drafting_worker, from_file, serve
+from tests.inference.padded import PROMPT, check_written_plainly, drafting_worker, from_file, serve
 
 SHAPE = LedgerShape(n_ctx=120, n_batch=16)
 PATIENT = DraftModelOptions(patience=1e9)
@@ -129,9 +129,9 @@ smaller = from_file(lambda shape: target(dataclasses.replace(shape, layers=2, co
 def test_the_output_is_that_of_padded_plain_decoding(k: int) -> None:
     shape = Shape(context_gain=0.7)
     request = Request("a", PROMPT, 300)
-    with drafting_worker(shape) as plain, drafting_worker(shape, smaller, k) as drafting:
-        expected, got = serve(plain, request), serve(drafting, request)
-    assert got.ids == expected.ids
+    with drafting_worker(shape, smaller, k) as drafting:
+        got = serve(drafting, request)
+    check_written_plainly(shape, request, got.ids)
     assert 0 < got.stats.accepted_tokens < got.stats.drafted_tokens
 
 
@@ -139,12 +139,13 @@ def test_the_output_is_that_of_padded_plain_decoding(k: int) -> None:
 def test_for_every_length_of_draft_1500_tokens_are_those_of_padded_plain_decoding() -> None:
     shape = Shape(context_gain=0.7)
     request = Request("a", PROMPT, 1500)
-    with drafting_worker(shape) as plain:
-        expected = serve(plain, request)
-    assert len(expected.ids) == 1500
+    outputs: set[tuple[int, ...]] = set()  # of 15 nearly all are the same
     for k in range(1, 16):
         with drafting_worker(shape, smaller, k) as drafting:
-            assert serve(drafting, request).ids == expected.ids, f"k = {k}"
+            outputs.add(serve(drafting, request).ids)
+    assert {len(ids) for ids in outputs} == {1500}
+    for ids in outputs:
+        check_written_plainly(shape, request, ids)
 
 
 def test_conversations_with_rewinds_are_answered_as_without_a_drafter() -> None:
