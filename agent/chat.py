@@ -15,30 +15,39 @@ from contextlib import suppress
 from rich.console import Console
 from rich.text import Text
 
-from agent.assembly import Wish, run_options, running_session
+from agent.assembly import Wish, open_model, open_session, run_options
+from agent.chat_house import HOUSE_COMMANDS, ChatHouse, Leave
 from agent.clean import clean
-from agent.errors import UsageError
-from agent.events import ApprovalRequested, Notice
+from agent.errors import AgentError, UsageError
+from agent.event_lines import describe
+from agent.events import AgentEvent, ApprovalRequested, Notice
 from agent.interrupts import cancelling
 from agent.live_view import LiveView
+from agent.own_calls import OwnCalls
 from agent.permissions import Decision, Mode
-from agent.remembered import Remembered
 from agent.run import RunOptions
 from agent.session import Session
 from agent.session_choice import choose_session
-from agent.setup import Setup, read_setup
+from agent.setup import read_setup
 from agent.talk import make_talk
-from agent.trust import what_trust_turns_on
+from agent.trust_question import ask_for_trust
 from agent.visible import visible
+from inference.errors import EngineError
 
 _HELP = """/help            this text
+/fix [command]   let the tests judge repairs until the command passes; /undo takes it back
+/new             begin a new session; /fork goes on in a copy of this one
+/sessions [N]    list the sessions of this repository, or go on with number N
+/rename TITLE    give this session a title; /export [file] writes it as JSON lines
 /undo            take back the last file changes; /redo brings them back
 /rewind [N]      list the points to go back to, or go back to before message N: files and conversation;
                  "/rewind N files" and "/rewind N conversation" take only one of them along
 /compact [what]  summarise the conversation, keeping what is named
 /mode [name]     show or change what may run without a question: default, accept-edits, plan, yolo
 /quit            end (so does Ctrl-D)
-Ctrl-C           interrupts an answer and keeps what was done"""
+Ctrl-C           interrupts an answer and keeps what was done
+!command         runs a shell line of your own, which the model is told of
+@file            in a message: the model reads the file with it"""
 
 _ANSWERS = {
     "y": Decision.ALLOW,
@@ -60,33 +69,30 @@ async def _chat(args: argparse.Namespace) -> int:
     setup = ask_for_trust(lambda: read_setup(args), console, _read_line)
     wish = Wish(resume=choose_session(args, setup), interactive=True)
     with LiveView(console) as view:
-        talk = make_talk(console, view)
-        async with running_session(setup, talk, wish) as opened:
-            view.pause()
-            chat = Chat(opened.session, console, run_options(setup))
-            chat.greet(opened.notices)
-            await chat.talk()
+        model = await open_model(setup, make_talk(console, view))
+        view.pause()
+        try:
+            await hold_chats(ChatHouse(setup, model), console, wish)
+        finally:
+            await model.close()
     return 0
 
 
-def ask_for_trust(settings: Callable[[], Setup], console: Console, read: Callable[[str], str | None]) -> Setup:
-    """The settings, after the question whether those of a repository that is not trusted yet are to count."""
-    setup = settings()
-    remembered = Remembered(setup.state)
-    lines = what_trust_turns_on(setup.root)
-    if setup.bare or not lines or remembered.is_trusted(setup.root):
-        return setup
-    console.print(Text(f"{visible(str(setup.root))} brings its own settings. Trusting it would turn on:"))
-    for line in lines:
-        console.print(Text(f"  {visible(line)}"), soft_wrap=True)
-    try:
-        said = read("Trust it? Its settings count until they change. [y]es or no: ")
-    except EOFError:
-        said = None
-    if (said or "").strip().lower() not in ("y", "yes"):
-        return setup
-    remembered.trust(setup.root)
-    return settings()
+async def hold_chats(
+    house: ChatHouse, console: Console, wish: Wish, read: Callable[[str], str | None] | None = None
+) -> None:
+    """One session after the other, until the user leaves; ``read`` as for a Chat."""
+    while True:
+        opened = open_session(house.setup, house.model, wish)
+        try:
+            chat = Chat(opened.session, console, run_options(house.setup), read, house)
+            chat.greet(opened.notices)
+            following = await chat.talk()
+        finally:
+            await opened.session.close(keep_model=True)
+        if following is None:
+            return
+        wish = Wish(resume=following.session_id, interactive=True, mode=opened.session.mode)
 
 
 class Chat:
@@ -98,11 +104,20 @@ class Chat:
         console: Console,
         options: RunOptions,
         read: Callable[[str], str | None] | None = None,
+        house: ChatHouse | None = None,
     ) -> None:
         self._session = session
+        self._house = house
+        self.own_calls = OwnCalls(lambda: session, self)
+        self._following: Leave | None = None
         self._console = console
         self._options = options
         self._read = read or _read_line
+
+    @property
+    def session(self) -> Session:
+        """The session that is talked in."""
+        return self._session
 
     def greet(self, notices: tuple[str, ...]) -> None:
         """Say what is open, and what should be known about it."""
@@ -112,23 +127,44 @@ class Chat:
                 view.handle(Notice(notice))
         self._say("/help lists the commands.", "dim")
 
-    async def talk(self) -> None:
-        """Prompt, answer, and again."""
-        while True:
+    def take(self, event: AgentEvent) -> None:
+        """Show an event of the user's own calls, or of a repair."""
+        if (line := describe(event)) is not None:
+            self._console.print(line, soft_wrap=True)
+
+    def say(self, text: str, *, is_error: bool = False, quiet: bool = False) -> None:
+        """A sentence for the user."""
+        self._say(clean(text), "red" if is_error else ("dim" if quiet else ""))
+
+    async def talk(self) -> Leave | None:
+        """Prompt, answer, and again; with which session to go on, None for the end."""
+        while self._following is None:
             try:
                 line = self._read(f"[{self._session.mode.value}] > ")
             except EOFError:
-                return
+                return None
             if line is None:
                 self._say("/quit or Ctrl-D leaves.", "dim")
                 continue
             line = line.strip()
             if line in ("/quit", "/exit"):
-                return
-            if line.startswith("/"):
-                await self._obey(line)
-            elif line:
-                await self._submit(line)
+                return None
+            try:
+                await self._do(line)
+            except (AgentError, EngineError) as error:
+                self.say(str(error), is_error=True)
+        return self._following
+
+    async def _do(self, line: str) -> None:
+        if line.startswith("/"):
+            await self._obey(line)
+        elif line.startswith("!") and line[1:].strip():
+            with cancelling(self.own_calls):
+                await self.own_calls.shell(line[1:].strip())
+        elif line:
+            for path in self._house.mentioned(line) if self._house else ():
+                await self.own_calls.attach_file(path)
+            await self._submit(line)
 
     async def _submit(self, text: str) -> None:
         with LiveView(self._console) as view, cancelling(self._session):
@@ -173,6 +209,8 @@ class Chat:
                 with LiveView(self._console) as view:
                     async for event in self._session.compact(rest.strip()):
                         view.handle(event)
+            case _ if self._house is not None and command in HOUSE_COMMANDS:
+                self._following = await self._house.obey(command, rest.strip(), self)
             case _:
                 self._say(f"There is no command {clean(command)}; /help lists them.", "yellow")
 

@@ -9,18 +9,25 @@ import asyncio
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Protocol
 
-from agent.session import Session
+
+class Cancellable(Protocol):
+    """A session, a task: something that can be ended early."""
+
+    def cancel(self) -> object:
+        """End it soon."""
+        ...
 
 
 @contextmanager
-def cancelling(session: Session) -> Generator[None]:
-    """Inside, SIGINT and SIGTERM cancel the session's run; a second signal acts as usual."""
+def cancelling(work: Cancellable) -> Generator[None]:
+    """Inside, SIGINT and SIGTERM cancel the work; a second signal acts as usual."""
     loop = asyncio.get_running_loop()
 
     def cancel(number: signal.Signals) -> None:
         loop.remove_signal_handler(number)
-        session.cancel()
+        work.cancel()
 
     caught = (signal.SIGINT, signal.SIGTERM)
     for number in caught:

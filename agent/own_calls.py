@@ -49,7 +49,7 @@ class OwnCalls:
         """Whether one is being carried out."""
         return bool(self._running)
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """End what is being carried out."""
         self._stopped = True
 

@@ -117,7 +117,7 @@ class Conductor:
 
     def interrupt(self) -> bool:
         """End the run and keep its work; whether there was one."""
-        self.own_calls.stop()
+        self.own_calls.cancel()
         if self._apart is not None:
             return self._apart.cancel()
         if self._session is None or not (self._session.running or self.own_calls.running):

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from agent.assembly import Opened, Talk, Wish, open_model, open_session, run_options
-from agent.cli import build_parser
+from agent.chat_house import find_repair
 from agent.errors import StoreError, UsageError
 from agent.events import AgentEvent
 from agent.fix import FixOutcome
-from agent.fix_command import FixCommand
 from agent.model import Model
 from agent.permissions import Mode
 from agent.remembered import Remembered
@@ -114,13 +112,7 @@ class Host:
         """
         if self._model is None:
             raise UsageError("No model is loaded yet; try again when it is.")
-        args = build_parser().parse_args(["fix", "--dry-run", "--test", command])
-        fix = FixCommand(args, self.setup, Talk(), self._model)
-        try:
-            return await fix.run(emit)
-        finally:
-            if fix.session_id is not None:  # what is worth keeping is told in the open session
-                self._forget(fix.session_id)
+        return await find_repair(self.setup, self._model, command, emit)
 
     def store(self) -> SessionStore:
         """The session store, for a list; the caller closes it. Raises StoreError."""
@@ -159,14 +151,6 @@ class Host:
         if session is not None:
             self.left = session.id if session.messages else None
             await session.close(keep_model=keep_model)
-
-    def _forget(self, session_id: str) -> None:
-        with suppress(StoreError, UsageError):
-            store = self.store()
-            try:
-                store.remove(session_id)
-            finally:
-                store.close()
 
     def _kept(self, session_id: str) -> bool:
         return any(record.id == session_id for record in self.records())

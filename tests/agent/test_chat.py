@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from agent.chat import Chat, ask_for_trust
+from agent.chat import Chat
 from agent.permissions import Mode
 from agent.run import RunOptions
 from agent.setup import Setup, read_setup
+from agent.trust_question import ask_for_trust
 from tests.fakes.scripted_model import Call, Script, Scripted, ScriptedModel
 from tests.fakes.sessions import FakeTool, Stage
 from tools.base import Effect
