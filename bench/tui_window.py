@@ -195,6 +195,7 @@ async def _long(_: str, args: argparse.Namespace) -> dict[str, float]:
 async def _page(app: AgentApp, pages: int) -> float:
     """Seconds from a scroll to the picture of it."""
     view, done = app.main.transcript, asyncio.Event()
+    app.collector.key()  # as the key that turns a page does
     began = time.perf_counter()
     view.scroll_relative(y=pages * 28, animate=False)
     app.main.call_after_refresh(done.set)

@@ -27,6 +27,7 @@ from tui.conductor import Conductor
 from tui.garbage import QuietCollector
 from tui.host import Host
 from tui.memory import resident_bytes
+from tui.pace import Pace
 from tui.palette import PALETTES, Palette, themes
 from tui.preferences import Preferences
 from tui.prompt_history import PromptHistory
@@ -36,7 +37,7 @@ from tui.status_text import Loading
 from tui.terminal import LastingDriver
 from tui.view_state import Approval, ViewState
 
-_FRAME_SECONDS = 0.1  # between two pictures of a stream; more would cost decode speed on two cores
+_FRAME_SECONDS = 0.1  # between two pictures of a stream at the least
 _MEMORY_FRAMES = 20  # frames between two looks at our own memory
 _STREAMED = (TextStreamed, ThoughtStreamed, ToolCallStreamed, ToolOutputStreamed, PrefillProgressed)
 _REST_SECONDS = 5.0  # between two thoughts of looking for garbage
@@ -60,6 +61,7 @@ class Desk(App[int]):
         self.details = True
         self._main: MainScreen | None = None
         self._timer: Timer | None = None
+        self._pace = Pace()
         self._frames = 0
         self._memory = 0
         self._dirty = True
@@ -92,7 +94,7 @@ class Desk(App[int]):
         """The main screen."""
         self._main = MainScreen(self.palette)
         self.push_screen(self._main)
-        self._timer = self.set_interval(_FRAME_SECONDS, self._frame)
+        self._timer = self.set_interval(_FRAME_SECONDS, self._tick)
         self.set_interval(_REST_SECONDS, self.collector.rest)
 
     async def on_event(self, event: Event) -> None:
@@ -157,6 +159,11 @@ class Desk(App[int]):
             self.call_later(self._frame)
         if self._timer is not None:
             self._timer.resume()
+
+    def _tick(self) -> None:
+        """The clock of streams."""
+        if self._pace.due():
+            self._frame()
 
     def _frame(self) -> None:
         """Draw; the clock stops when nothing moves."""

@@ -12,6 +12,7 @@ from time import monotonic
 _QUIET_SECONDS = 2.0  # without a key
 _WORTH_IT = 20  # looks at the young objects since the last whole look; Python itself takes 10
 _NEVER = 1_000_000
+_WHOLE_EVERY = 20  # whole looks, of which the others leave out what outlived the one before
 
 
 class QuietCollector:
@@ -19,6 +20,7 @@ class QuietCollector:
 
     def __init__(self) -> None:
         self._key = float("-inf")
+        self._looks = 0
         self._thresholds = gc.get_threshold()
 
     def begin(self) -> None:
@@ -36,7 +38,11 @@ class QuietCollector:
         quiet = monotonic() - self._key >= _QUIET_SECONDS
         if not quiet or gc.get_count()[2] < _WORTH_IT:
             return False
+        self._looks += 1
+        if self._looks % _WHOLE_EVERY == 0:
+            gc.unfreeze()
         gc.collect()
+        gc.freeze()  # what is still here stays for long: the next look is short
         return True
 
     def end(self) -> None:
