@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,7 +66,7 @@ async def find_repair(setup: Setup, model: Model, command: str, emit: Callable[[
 
 
 @contextmanager
-def opened_store(setup: Setup) -> Iterator[SessionStore]:
+def opened_store(setup: Setup) -> Generator[SessionStore]:
     """The session store; raises StoreError."""
     store = SessionStore(setup.state)
     try:

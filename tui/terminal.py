@@ -53,9 +53,10 @@ class _Dropping:
 def hang_up_with_terminal() -> None:
     """From now on SIGHUP comes when the terminal is gone, also to a program that it does not control.
 
-    Where the program still lives ten seconds later, it is ended with 129.
+    Where the program still lives ten seconds later, it is ended with 129. A terminal that went while we were starting
+    is no terminal any more, so that is not asked.
     """
-    if sys.__stdin__ is not None and sys.__stdin__.isatty():
+    if sys.__stdin__ is not None:
         threading.Thread(target=_watch, args=(sys.__stdin__.fileno(),), name="terminal", daemon=True).start()
 
 

@@ -166,6 +166,13 @@ def test_it_ends_cleanly_when_its_terminal_is_gone(tmp_path: Path, read_until: s
 
 
 @pytest.mark.slow
+def test_it_does_not_outlive_a_terminal_that_goes_while_it_starts(tmp_path: Path) -> None:
+    with Window(tmp_path / "a", "harmless", 50) as window:
+        window.hang_up()
+        assert window.process.wait(timeout=60) == 128 + signal.SIGHUP
+
+
+@pytest.mark.slow
 def test_the_second_hangup_of_a_closing_terminal_does_not_cut_the_clean_end_short(tmp_path: Path) -> None:
     """The system sends one, the shell in between another."""
     with Window(tmp_path / "a", "slow", 50) as window:
