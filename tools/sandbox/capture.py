@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.beneath import open_folder, read_entry
@@ -67,7 +67,10 @@ class Images:
             if change is None:
                 lost.append(path)
             elif (change.before, change.mode_before) != (change.after, change.mode_after):
-                changes.append(change)
+                # Folders that came with a file go with it; and when a deletion is done again, those that went.
+                without = before if change.before is None else after
+                made = _topmost_missing(path, without.folders) if None in (change.before, change.after) else ""
+                changes.append(replace(change, made=made))
         return Captured(tuple(changes), tuple(sorted(lost)), watched=before.complete)
 
     def _change(self, path: str, before: Stamp | None, after: Stamp | None) -> FileChange | None:
@@ -91,6 +94,13 @@ class Images:
                 return read_entry(folder, name, MAX_FILE_BYTES).content
         except OSError:
             return None
+
+
+def _topmost_missing(path: str, folders: set[str]) -> str:
+    """The topmost of a file's folders that is not among these; empty when they all are."""
+    parts = path.split("/")[:-1]
+    above = ("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+    return next((folder for folder in above if folder not in folders), "")
 
 
 def _bits(stamp: Stamp | None) -> int | None:

@@ -39,7 +39,8 @@ class Stamp(NamedTuple):  # thousands are made and compared for each command
 
 @dataclass(slots=True)
 class Survey:
-    """``files`` are regular files by path relative to the root, ``others`` symbolic links and special files.
+    """``files`` are regular files by path relative to the root, ``others`` symbolic links and special files,
+    ``folders`` those that were seen.
 
     ``git`` are entries named .git, and folders that git would take for a bare repository; ``secrets`` the files whose
     name says that they hold keys or passwords. ``complete`` False: there was more than MAX_ENTRIES.
@@ -48,6 +49,7 @@ class Survey:
     root: Path
     files: dict[str, Stamp] = field(default_factory=dict[str, Stamp])
     others: dict[str, Stamp] = field(default_factory=dict[str, Stamp])
+    folders: set[str] = field(default_factory=set[str])
     git: list[Path] = field(default_factory=list[Path])
     secrets: list[Path] = field(default_factory=list[Path])
     complete: bool = True
@@ -92,6 +94,7 @@ def _take_all(found: Survey, prefix: str, entries: list[os.DirEntry[str]], folde
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
+                found.folders.add(relative)
                 if name not in _GENERATED:
                     folders.append(relative)
                 continue
