@@ -66,19 +66,44 @@ MetadataValue = Scalar | tuple[Scalar, ...] | SkippedArray
 
 
 @dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """One tensor: its entry in the tensor table (bytes ``entry`` of the file), and its data behind ``data_start``."""
+
+    name: str
+    entry: range
+    elements: int
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What the header of one GGUF file says.
 
     ``expected_bytes`` is where the last tensor ends: a shorter file is truncated (``read_header`` checks it).
-    ``tensor_bytes`` and ``parameters`` are sums over all tensors.
     """
 
     version: int
     metadata: dict[str, MetadataValue]
-    tensor_count: int
-    tensor_bytes: int
-    parameters: int
+    tensors: tuple[TensorPlace, ...]
+    alignment: int
+    data_start: int
     expected_bytes: int
+
+    @property
+    def tensor_count(self) -> int:
+        """How many tensors there are."""
+        return len(self.tensors)
+
+    @property
+    def tensor_bytes(self) -> int:
+        """The size of all tensors together."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @property
+    def parameters(self) -> int:
+        """The elements of all tensors together."""
+        return sum(tensor.elements for tensor in self.tensors)
 
     @property
     def architecture(self) -> str:
@@ -156,16 +181,6 @@ def read_header(path: Path) -> GgufHeader:
     return header
 
 
-@dataclass(slots=True)
-class _Tensors:
-    """Running sums over the tensor table; ``end`` is relative to the start of the tensor data."""
-
-    count: int = 0
-    size: int = 0
-    parameters: int = 0
-    end: int = 0
-
-
 class _Reader:
     """A cursor over the mapped file; every step is checked against the file's end."""
 
@@ -187,13 +202,11 @@ class _Reader:
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 1 <= alignment <= 1 << 16 or alignment & (alignment - 1):
             raise self._damaged(f"alignment {alignment}")
-        tensors = _Tensors()
-        for _ in range(n_tensors):
-            self._tensor(tensors)
+        tensors = tuple(self._tensor() for _ in range(n_tensors))
         start = -(-self._at // alignment) * alignment
         # A file without tensors (a vocabulary) may end right behind its settings.
-        expected = start + tensors.end if tensors.count else self._at
-        header = GgufHeader(version, metadata, tensors.count, tensors.size, tensors.parameters, expected)
+        expected = max((start + tensor.offset + tensor.size for tensor in tensors), default=self._at)
+        header = GgufHeader(version, metadata, tensors, alignment, start, expected)
         if not (0 <= header.n_layers <= MAX_LAYERS and 0 <= header.context_length <= MAX_CONTEXT):
             raise self._damaged(f"{header.n_layers} layers, a context of {header.context_length}")
         return header
@@ -267,7 +280,8 @@ class _Reader:
                 return
         self._take(size)  # beyond the end: raises
 
-    def _tensor(self, sums: _Tensors) -> None:
+    def _tensor(self) -> TensorPlace:
+        begin = self._at
         name = self._text(MAX_KEY_BYTES)
         n_dimensions = self._number("I")
         if n_dimensions > MAX_DIMENSIONS:
@@ -282,7 +296,4 @@ class _Reader:
             raise self._damaged(f"tensor {name[:64]!r} of unknown type {kind}, or newer than this program")
         block, block_bytes = _TENSOR_TYPES[kind]
         size = -(-elements // block) * block_bytes
-        sums.count += 1
-        sums.size += size
-        sums.parameters += elements
-        sums.end = max(sums.end, offset + size)
+        return TensorPlace(name, range(begin, self._at), elements, offset, size)

@@ -82,14 +82,16 @@ def target(shape: Shape | None = None, folder: Path | None = None) -> Path:
     return _cached("target", shape, folder, _write_target)
 
 
-def drafter(shape: Shape | None = None, folder: Path | None = None, knows: float = 1.0) -> Path:
+def drafter(shape: Shape | None = None, folder: Path | None = None, knows: float = 1.0, *, centroids: int = 0) -> Path:
     """The path of the ``gemma4-assistant`` for ``target(shape)``: it knows the partners, not the context.
 
     ``knows`` is the share of tokens whose partner it knows; for the others it guesses wrong. So it is the share of
     drafted tokens that are accepted, where the target itself follows the partners (a small ``context_gain``).
+    With ``centroids`` it has a head of so many, as those of E2B and E4B have.
     """
     shape = shape or Shape()
-    return _cached(f"drafter {knows}", shape, folder, partial(_write_drafter, knows=knows))
+    kind = f"drafter {knows} {centroids}" if centroids else f"drafter {knows}"
+    return _cached(kind, shape, folder, partial(_write_drafter, knows=knows, centroids=centroids))
 
 
 def _cached(kind: str, shape: Shape, folder: Path | None, write: Callable[[Path, Shape], None]) -> Path:
@@ -200,7 +202,7 @@ def _write_target(path: Path, shape: Shape) -> None:
     _finish(writer)
 
 
-def _write_drafter(path: Path, shape: Shape, knows: float) -> None:
+def _write_drafter(path: Path, shape: Shape, knows: float, centroids: int) -> None:
     vocabulary = real_vocabulary() if shape.real_vocabulary else small_vocabulary()
     weights = _Weights(shape, len(vocabulary.tokens))
     own = replace(shape, width=shape.width // 2, layers=2, shared_layers=2, context_gain=0.01)
@@ -215,6 +217,9 @@ def _write_drafter(path: Path, shape: Shape, knows: float) -> None:
     rows = np.empty((len(vocabulary.tokens), own.width), np.float32)
     rows[weights.guesses(knows)] = weights.embedding @ projection.T
     _add_rows(writer, "token_embd.weight", rows, shape)
+    if centroids:
+        writer.add_tensor("masked_embd_centroids.weight", weights.matrix(centroids, own.width))
+        writer.add_tensor("masked_embd_ordering", np.argsort(weights.partner).astype(np.int32))
     writer.add_tensor("nextn.pre_projection.weight", np.hstack([projection, np.zeros_like(projection)]))
     writer.add_tensor("nextn.post_projection.weight", weights.matrix(shape.width, own.width))
     writer.add_tensor("output_norm.weight", np.ones(own.width, np.float32))

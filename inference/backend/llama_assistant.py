@@ -6,17 +6,21 @@ It knows no request and decides no length; ``inference.drafters.mtp`` does.
 from __future__ import annotations
 
 import ctypes
+import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from inference.backend.bindings import extension, lib, native, native_log
+from inference.backend.bindings import extension, lib, native_log
 from inference.backend.llama_cpp import LlamaCppBackend, load_native_model
 from inference.backend.model_file import check_assistant_file
-from inference.backend.native import HiddenRow
+from inference.backend.native import HiddenRow, RowViews, returning_address
 from inference.errors import EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.gguf_header import GgufHeader
+from inference.gguf_trim import write_without
 from inference.sampling import FloatRow
+
+CENTROID_HEAD = ("masked_embd_centroids.weight", "masked_embd_ordering", "masked_embd_ordering.weight")
+"""The tensors by which the drafters of E2B and E4B choose among 4,096 tokens: gguf's names of them."""
 
 
 class LlamaCppAssistant:
@@ -28,9 +32,10 @@ class LlamaCppAssistant:
         self._target = target
         self._model: lib.llama_model_p | None = model
         self._context: lib.llama_context_p | None = context
-        self._hidden_of = functions.llama_get_embeddings_nextn_ith
+        self._hidden_of = returning_address(functions.llama_get_embeddings_nextn_ith)
+        self._logits_of = returning_address(lib.llama_get_logits_ith)
         self._row = HiddenRow(lib.llama_batch(), target.width)
-        self._logits_type = ctypes.c_float * target.info.n_vocab
+        self._views = RowViews(target.info.n_vocab)
         # Only rows with logits: then the target computes no more than it did without a drafter.
         functions.llama_set_embeddings_nextn(target.context, True, True)
         functions.llama_set_embeddings_nextn(context, True, True)
@@ -41,7 +46,7 @@ class LlamaCppAssistant:
 
         Raises ModelLoadError, DrafterMismatch (the drafter of another model) or NotEnoughMemory.
         """
-        check_assistant_file(path, target.width, target.info.n_vocab)
+        header = check_assistant_file(path, target.width, target.info.n_vocab)
         try:
             functions = extension()
         except ImportError as error:
@@ -49,7 +54,7 @@ class LlamaCppAssistant:
                 f"This build of llama.cpp gives drafters no hidden rows ({error}); update llama-cpp-python."
             ) from None
         native_log().clear()
-        model = load_native_model(path, n_gpu_layers, None)
+        model = _load_model(path, header, n_gpu_layers)
         context = target.share_memory(model)
         if context is None:
             lib.llama_model_free(model)
@@ -76,14 +81,19 @@ class LlamaCppAssistant:
         Fewer come when a decode is aborted or fails. One row a step, all at the same position: the drafter looks at
         what the target has read, and hands its own guesses on in the hidden state only.
         """
-        context, row, hidden_of = self._open(), self._row, self._hidden_of
-        decode, logits_of = lib.llama_decode, native.llama_get_logits_ith
+        context, row, hidden_of, logits_of, views = (
+            self._open(),
+            self._row,
+            self._hidden_of,
+            self._logits_of,
+            self._views,
+        )
+        decode, batch = lib.llama_decode, row.native
         row.place(position, sequence)
         row.fill(token, hidden.ctypes.data)
         ids: list[int] = []
-        while not decode(context, row.native):
-            memory: Any = self._logits_type.from_address(ctypes.addressof(logits_of(context, 0).contents))
-            ids.append(int(np.frombuffer(memory, np.float32).argmax()))
+        while not decode(context, batch):
+            ids.append(int(views.at(logits_of(context, 0)).argmax()))
             if len(ids) == limit:
                 break
             row.fill(ids[-1], hidden_of(context, 0))
@@ -102,3 +112,24 @@ class LlamaCppAssistant:
         if self._model is not None:
             lib.llama_model_free(self._model)
             self._model = None
+
+
+def _load_model(path: Path, header: GgufHeader, n_gpu_layers: int) -> lib.llama_model_p:
+    """The drafter's weights without its centroid head, which llama.cpp does not use.
+
+    llama-cpp-python 0.3.36 refuses a file that has one (gemma4-assistant.cpp expects these two tensors to have a single
+    element; its own converter leaves them out). Then it gets a copy without them, which is gone again when it is read.
+    """
+    if not any(tensor.name in CENTROID_HEAD for tensor in header.tensors):
+        return load_native_model(path, n_gpu_layers, None)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / path.name
+            with copy.open("wb") as file:
+                write_without(path, header, CENTROID_HEAD, file)
+            return load_native_model(copy, n_gpu_layers, None, mapped=False)
+    except OSError as error:
+        raise ModelLoadError(
+            f"The drafter {path} holds a centroid head, and no copy without it could be written to the folder for "
+            f"temporary files ({error.strerror or error}); make room there, or use a drafter converted without it."
+        ) from None

@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from inference.backend.bindings import engine_version, lib, native, native_log
 from inference.backend.llama_sampler import LlamaCppSampler
 from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from inference.backend.model_file import check_kv_memory, check_model_file
-from inference.backend.native import AbortFlag, BatchColumns, Bytes, pointer
+from inference.backend.native import AbortFlag, BatchColumns, Bytes, RowViews, pointer, returning_address
 from inference.errors import DecodeFailed, EngineClosed, KvFull, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
@@ -55,7 +54,9 @@ class LlamaCppBackend:
         self._info = info
         self._tokenizer = LlamaCppTokenizer(vocabulary)
         self._columns = BatchColumns(lib.llama_batch(), info.n_batch)
-        self._row_type = ctypes.c_float * info.n_vocab
+        self._views = RowViews(info.n_vocab)
+        self._logits_of = returning_address(lib.llama_get_logits_ith)
+        self._decode = lib.llama_decode
         self._abort = AbortFlag()
         self._barriers = open_barriers()
         self._n_threads: int = lib.llama_n_threads(context)
@@ -165,7 +166,7 @@ class LlamaCppBackend:
         self._abort.clear()
         if self._barriers:
             self._barriers.enter(time.perf_counter())
-        result = lib.llama_decode(self.context, self._columns.fill(batch))
+        result = self._decode(self.context, self._columns.fill(batch))
         if self._barriers:
             self._barriers.leave(self._n_threads, time.perf_counter())
         if result != 0:
@@ -245,11 +246,10 @@ class LlamaCppBackend:
 
     def logits(self, row: int) -> FloatRow:
         """A view of one row's logits, valid until the next decode; ValueError where none were asked for."""
-        values = native.llama_get_logits_ith(self.context, row)
-        if not values:  # a NULL of these bindings is falsy, not None
+        address = self._logits_of(self.context, row)
+        if address is None:
             raise ValueError(f"row {row} of the last decode has no logits")
-        memory: Any = self._row_type.from_address(ctypes.addressof(values.contents))
-        return np.frombuffer(memory, np.float32)
+        return self._views.at(address)
 
     def sampler(self, params: SamplingParams) -> LlamaCppSampler:
         """A new sampler; the caller closes it."""
@@ -266,9 +266,16 @@ class LlamaCppBackend:
             self._model = None
 
 
-def load_native_model(path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None) -> lib.llama_model_p:
-    """The weights of ``path`` as a native model, which the caller frees; raises ModelLoadError."""
+def load_native_model(
+    path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None, *, mapped: bool = True
+) -> lib.llama_model_p:
+    """The weights of ``path`` as a native model, which the caller frees; raises ModelLoadError.
+
+    ``mapped`` weights are read from the file when they are used, others at once: then the file may go.
+    """
     params = lib.llama_model_default_params()
+    if not mapped:
+        params.load_mode = lib.LLAMA_LOAD_MODE_NONE
     params.n_gpu_layers = n_gpu_layers if lib.llama_supports_gpu_offload() else 0
 
     def report(fraction: float, _data: object) -> bool:

@@ -22,7 +22,16 @@ from inference.drafters.mtp import MtpDrafter
 from inference.errors import DrafterMismatch, EngineClosed, ModelLoadError
 from inference.request import Request
 from tests.constructed_gemma4 import Shape, drafter, target
-from tests.inference.padded import PROMPT, TEXT, MakeDrafter, drafting_worker, from_file, serve
+from tests.inference.padded import (
+    PROMPT,
+    TEXT,
+    Answer,
+    MakeDrafter,
+    check_written_plainly,
+    drafting_worker,
+    from_file,
+    serve,
+)
 
 
 def knowing(share: float) -> MakeDrafter:
@@ -49,6 +58,19 @@ def test_a_drafter_that_knows_a_share_of_the_partners_is_accepted_as_often(knows
     with drafting_worker(Shape(context_gain=0.5), knowing(knows)) as mtp:
         got = serve(mtp, Request("a", PROMPT, 1000))
     assert abs(got.stats.accepted_tokens / got.stats.drafted_tokens - knows) < 0.15
+
+
+def test_a_drafter_with_a_centroid_head_drafts_as_without_it() -> None:
+    """The head is left out of what llama.cpp gets; it moves all weights behind it."""
+    shape, request = Shape(context_gain=0.1), Request("a", PROMPT, 60)
+    answers: list[Answer] = []
+    for centroids in (0, 16):
+        make = from_file(lambda shape, centroids=centroids: drafter(shape, knows=0.8, centroids=centroids))
+        with drafting_worker(shape, make, k=4) as mtp:
+            answers.append(serve(mtp, request))
+    (without, expected), (with_head, got) = [(answer.ids, answer.stats.accepted_tokens) for answer in answers]
+    assert with_head == without
+    assert got == expected > 0
 
 
 def test_a_second_draft_from_the_same_row_is_the_same() -> None:
@@ -79,9 +101,9 @@ def test_a_second_draft_from_the_same_row_is_the_same() -> None:
 def test_the_output_is_that_of_padded_plain_decoding(k: int) -> None:
     shape = Shape(context_gain=0.6)
     request = Request("a", PROMPT, 400)
-    with drafting_worker(shape) as plain, drafting_worker(shape, knowing(0.8), k) as mtp:
-        expected, got = serve(plain, request), serve(mtp, request)
-    assert got.ids == expected.ids
+    with drafting_worker(shape, knowing(0.8), k) as mtp:
+        got = serve(mtp, request)
+    check_written_plainly(shape, request, got.ids)
     assert 0 < got.stats.accepted_tokens < got.stats.drafted_tokens
 
 
@@ -92,12 +114,13 @@ def test_for_every_length_of_draft_1500_tokens_are_those_of_padded_plain_decodin
     shape: Shape, n_sequences: int
 ) -> None:
     request = Request("a", PROMPT, 1500)
-    with drafting_worker(shape) as plain:
-        expected = serve(plain, request)
-    assert len(expected.ids) == 1500
+    outputs: set[tuple[int, ...]] = set()  # of 15 nearly all are the same
     for k in range(1, 16):
         with drafting_worker(shape, knowing(0.8), k, n_sequences) as mtp:
-            assert serve(mtp, request).ids == expected.ids, f"k = {k}"
+            outputs.add(serve(mtp, request).ids)
+    assert {len(ids) for ids in outputs} == {1500}
+    for ids in outputs:
+        check_written_plainly(shape, request, ids)
 
 
 @pytest.mark.parametrize("n_sequences", [1, 2])
