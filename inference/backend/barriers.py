@@ -92,16 +92,23 @@ class Load:
 class Barriers:
     """Watches the machine while decodes go on and has the threads spin or sleep; safe to share between models.
 
-    ``n_cpus`` may be used; ``load`` is what they did so far, None when the system does not tell.
+    ``n_cpus`` may be used; ``load`` is what they did so far, None when the system does not tell; ``alone`` tells
+    whether nobody else wants one at this moment.
     """
 
     def __init__(
-        self, throttle: Throttle, n_cpus: int, load: Callable[[], Load | None], limits: BarrierLimits | None = None
+        self,
+        throttle: Throttle,
+        n_cpus: int,
+        load: Callable[[], Load | None],
+        limits: BarrierLimits | None = None,
+        alone: Callable[[], bool] = lambda: False,
     ) -> None:
         self._throttle = throttle
         self._n_cpus = n_cpus
         self._load = load
         self._limits = limits or BarrierLimits()
+        self._alone = alone
         self._lock = threading.Lock()
         self._throttled = False
         self._begin: tuple[float, Load] | None = None  # of the time that is judged next
@@ -109,10 +116,16 @@ class Barriers:
         self._calm_since: float | None = None
 
     def enter(self, now: float) -> None:
-        """A decode begins, at ``now`` in seconds; what the machine did in a pause before it does not count."""
+        """A decode begins, at ``now`` in seconds; what the machine did in a pause before it does not count.
+
+        Short answers are over before anything is judged, so that others have gone is seen when one begins.
+        """
         with self._lock:
             if self._left is None or now - self._left > self._limits.pause:
                 self._begin = self._measure(now)
+                if self._throttled and self._alone():
+                    self._throttled = False
+                    self._throttle.off()
 
     def leave(self, n_threads: int, now: float) -> None:
         """A decode by ``n_threads`` threads has ended: change over if the load says so."""
@@ -154,6 +167,14 @@ def read_load(cpus: frozenset[int], stat: Path = Path("/proc/stat")) -> Load | N
     return Load(busy / os.sysconf("SC_CLK_TCK"), time.process_time())
 
 
+def is_alone(loadavg: Path = Path("/proc/loadavg")) -> bool:
+    """Whether the thread that asks is the only one on the machine that runs or could; False where it is not told."""
+    try:
+        return loadavg.read_text(encoding="ascii").split()[3].split("/")[0] == "1"
+    except (OSError, ValueError, IndexError):
+        return False
+
+
 @functools.cache
 def open_barriers() -> Barriers | None:
     """Those of this process, whose models share a runtime; None when that is not GNU OpenMP, or nothing can be seen.
@@ -169,4 +190,4 @@ def open_barriers() -> Barriers | None:
     cpus = frozenset(os.sched_getaffinity(0))
     if read_load(cpus) is None:
         return None
-    return Barriers(ExtraTeam(runtime, len(cpus)), len(cpus), lambda: read_load(cpus))
+    return Barriers(ExtraTeam(runtime, len(cpus)), len(cpus), lambda: read_load(cpus), alone=is_alone)

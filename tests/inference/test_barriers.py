@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inference.backend import llama_cpp
-from inference.backend.barriers import RUNTIME, Barriers, ExtraTeam, Load, open_barriers, read_load
+from inference.backend.barriers import RUNTIME, Barriers, ExtraTeam, Load, is_alone, open_barriers, read_load
 
 assert llama_cpp, "the runtime is loaded with it"
 
@@ -33,7 +33,10 @@ class Machine:
     def __init__(self, n_cpus: int = 2) -> None:
         self.throttle = SpyThrottle()
         self._now = self._everybody = self._own = 0.0
-        self._barriers = Barriers(self.throttle, n_cpus, lambda: Load(self._everybody, self._own))
+        self.alone = False
+        self._barriers = Barriers(
+            self.throttle, n_cpus, lambda: Load(self._everybody, self._own), alone=lambda: self.alone
+        )
 
     def run(self, seconds: float, foreign: float) -> None:
         """Decodes of 20 ms while other programs keep ``foreign`` processors busy."""
@@ -67,6 +70,29 @@ def test_beside_another_program_they_sleep_until_it_has_been_quiet_for_a_while()
     assert machine.throttle.changes == ["sleep"]
     machine.run(2, foreign=0.0)
     assert machine.throttle.changes == ["sleep", "spin"]
+
+
+def test_when_others_have_gone_the_next_answer_spins_however_short_it_is() -> None:
+    machine = Machine()
+    machine.run(1, foreign=0.9)
+    for alone in (False, False, True):
+        machine.alone = alone
+        assert machine.throttle.changes == ["sleep"]
+        machine.wait(20, foreign=0.0)
+        machine.run(0.1, foreign=0.0)
+    assert machine.throttle.changes == ["sleep", "spin"]
+    machine.run(1, foreign=0.9)
+    assert machine.throttle.changes == ["sleep", "spin", "sleep"]
+
+
+def test_alone_is_who_runs_alone(tmp_path: Path) -> None:
+    loadavg = tmp_path / "loadavg"
+    for running, alone in (("1/181", True), ("2/181", False), ("11/181", False)):
+        loadavg.write_text(f"5.13 3.89 3.97 {running} 1876\n")
+        assert is_alone(loadavg) == alone
+    loadavg.write_text("odd")
+    assert not is_alone(loadavg)
+    assert not is_alone(tmp_path / "missing")
 
 
 def test_what_others_did_between_two_answers_does_not_count() -> None:
