@@ -32,6 +32,10 @@ class Output:
         """How many tokens may still come."""
         return self._request.max_tokens - len(self.ids)
 
+    def ended(self, _token: int) -> bool:
+        """Whether the token drawn last was the last one."""
+        return self.reason is not None
+
     def draw(self, row: int) -> int:
         """Draw the next token from row ``row`` of the last decode; InvalidGrammar when no token is allowed."""
         token = sample_constrained(self._sampler, row, self._constraint)

@@ -128,7 +128,7 @@ def test_a_running_request_can_be_cancelled_and_keeps_what_it_said() -> None:
         events: list[EngineEvent] = []
         async for event in engine.submit(Request("a", PROMPT, ENDLESS)):
             events.append(event)
-            if len(ids_of(events)) == 3:
+            if len(ids_of(events)) >= 3:
                 engine.cancel("a")
         assert reason_of(events) is FinishReason.CANCELLED
         said = ids_of(events)
