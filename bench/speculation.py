@@ -1,7 +1,7 @@
 """Claim: copy drafting speeds up rewrites, and new code and prose never fall below 0.97 of plain decoding.
 
-Each workload is written by turns plainly and with each mechanism alone and together, on one loaded model at temperature
-0; medians. It compares with no other program: ``bench.peers`` does.
+Each workload is written by turns plainly and with each mechanism alone and together (copies, forced tokens, a smaller
+model), on one loaded model at temperature 0; medians. It compares with no other program: ``bench.peers`` does.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from agent.model.formats.chatml import ChatMLFormat
 from bench.claims import report
 from inference.backend.llama_cpp import LlamaCppBackend
 from inference.controller import Controller, Knowledge
-from inference.drafters import Generation, LookupDrafter
+from inference.drafters import Drafter, Generation, LookupDrafter
 from inference.drafters.copy import CopyDrafter
 from inference.drafters.forced import ForcedDrafter
+from inference.drafters.load import load_drafter
 from inference.planner import Outcome, Planner, Planning
 from inference.prefix_cache import PrefixCache
 from inference.request import DrafterStats, Finished, Request, Stats
@@ -34,11 +35,14 @@ from inference.worker import Worker
 MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", "~/.cache/gemma-agent/models")).expanduser()
 QWEN = MODELS / "qwen2.5-coder-{}b-instruct-q4_k_m.gguf"
 SOURCE = Path(__file__).with_name("speculation_source.txt")
+DRAFT_MODEL = "draft model"
 MECHANISMS: dict[str, tuple[Callable[[], LookupDrafter], ...]] = {
     "copy": (CopyDrafter,),
     "forced": (ForcedDrafter,),
+    DRAFT_MODEL: (),
     "all": (ForcedDrafter, CopyDrafter),
 }
+LEAST_TOLD = 20  # tokens; a share of fewer says little
 REWRITE = (
     "Rewrite this file. Rename the method `total` to `sum_of_prices`, make `limit` 20 instead of 10, and change "
     "nothing else. Answer with the whole file in one code block.\n\n```python\n{}```"
@@ -139,6 +143,7 @@ class Contestant:
 
     worker: Worker
     planner: Watched | None
+    knowledge: Knowledge | None = None
     runs: list[Stats] = field(default_factory=list[Stats])
 
     @property
@@ -155,17 +160,34 @@ def write(worker: Worker, request: Request) -> Stats:
     raise AssertionError("a request ends with Finished")
 
 
-def compare(backend: LlamaCppBackend, steps: StepCosts, name: str, request: Request, rounds: int) -> bool:
+@dataclass(frozen=True)
+class Setup:
+    """What all workloads share. ``predictors`` is the smaller model, or nothing; ``only`` mechanisms are measured."""
+
+    backend: LlamaCppBackend
+    steps: StepCosts
+    predictors: tuple[Drafter, ...]
+    only: tuple[str, ...]
+
+    def mechanisms(self, request: Request) -> Iterator[str]:
+        """Those that can do something for ``request`` and differ from the others."""
+        for name in MECHANISMS:
+            alone = not request.grammar and not self.predictors
+            idle = (name == DRAFT_MODEL and not self.predictors) or (name == "forced" and not request.grammar)
+            if name in self.only and not idle and not (name == "copy" and alone):
+                yield name
+
+
+def compare(setup: Setup, name: str, request: Request, rounds: int) -> bool:
     """One workload, by turns in every way."""
-    cache = PrefixCache(backend)
+    backend, cache = setup.backend, PrefixCache(setup.backend)
     contestants = {"plain": Contestant(Worker(backend, cache), None)}
-    for mechanism, lookups in MECHANISMS.items():
-        if mechanism != "all" and not request.grammar:
-            continue  # nothing is forced there, so copying is all there is
+    for mechanism in setup.mechanisms(request):
         # Each learns for itself, from nothing: the first round is a first start.
-        knowledge = Knowledge(StepCosts(steps.measured()))
-        planner = Watched(Controller(knowledge, [make() for make in lookups]))
-        contestants[mechanism] = Contestant(Worker(backend, cache, planner), planner)
+        knowledge = Knowledge(StepCosts(setup.steps.measured()))
+        predictors = setup.predictors if mechanism in (DRAFT_MODEL, "all") else ()
+        planner = Watched(Controller(knowledge, [make() for make in MECHANISMS[mechanism]], predictors))
+        contestants[mechanism] = Contestant(Worker(backend, cache, planner), planner, knowledge)
     write(contestants["plain"].worker, Request("warm", request.tokens, 2))
     for _ in range(rounds):
         for contestant in contestants.values():
@@ -188,9 +210,18 @@ def _report(name: str, contestants: dict[str, Contestant]) -> bool:
         last = contestant.runs[-1]
         report(f"{name}: {mechanism}, tokens drafted of {last.decoded_tokens}", last.drafted_tokens, "tokens")
         report(f"{name}: {mechanism}, of them accepted", last.accepted_tokens, "tokens")
+        if contestant.knowledge is not None:
+            _report_learned(f"{name}: {mechanism}", contestant.knowledge)
         thinking = 1000 * contestant.planner.seconds / max(1, contestant.planner.steps)
         report(f"{name}: {mechanism}, planning a step", thinking, "ms")
     return holds
+
+
+def _report_learned(label: str, knowledge: Knowledge) -> None:
+    """How often tokens proved right by what they rested on: what ``inference.acceptance.prior`` is fitted to."""
+    for grounds, (right, tried) in knowledge.acceptance.dump().items():
+        if ":" not in grounds and tried >= LEAST_TOLD:
+            report(f"{label}, right on the grounds {grounds} (of {tried:.0f})", right / tried, "share")
 
 
 def main() -> int:
@@ -199,21 +230,29 @@ def main() -> int:
     parser.add_argument("--size", default="1.5", choices=["0.5", "1.5"], help="billions of parameters")
     parser.add_argument("--workload", action="append", help="new code, rewrite, prose, tool call; all by default")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--mechanism", action="append", choices=list(MECHANISMS), help="all by default")
+    parser.add_argument("--draft-size", choices=["0.5"], help="billions of parameters of a smaller model that drafts")
     args = parser.parse_args()
     path = Path(str(QWEN).format(args.size))
     if not path.exists():
         print(f"{path} is missing: agent models pull qwen2.5-coder-{args.size}b", file=sys.stderr)
         return 2
-    with closing(LlamaCppBackend.load(path, n_ctx=4096)) as backend:
+    with ExitStack() as opened:
+        backend = opened.enter_context(closing(LlamaCppBackend.load(path, n_ctx=4096)))
+        predictors: tuple[Drafter, ...] = ()
+        if args.draft_size:
+            small = Path(str(QWEN).format(args.draft_size))
+            predictors = (opened.enter_context(closing(load_drafter(small, path, backend))),)
         steps = StepCosts()
         for _ in range(2):  # the first probe also wakes the machine
             steps = StepCosts()
-            steps.probe(backend, seconds=60)
+            steps.probe(backend, seconds=20)
         for rows in WIDTHS:
             report(f"a decode of {rows} rows", steps.expected(rows) / steps.expected(1), "plain decodes")
+        setup = Setup(backend, steps, predictors, tuple(args.mechanism or MECHANISMS))
         requests = workloads(ChatMLFormat(backend.tokenizer))
         chosen = args.workload or list(requests)
-        results = [compare(backend, steps, name, requests[name], args.rounds) for name in chosen]
+        results = [compare(setup, name, requests[name], args.rounds) for name in chosen]
         return 0 if all(results) else 1
 
 
