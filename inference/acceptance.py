@@ -48,9 +48,10 @@ class Grounds(NamedTuple):
 def prior(grounds: Grounds) -> float:
     """What to expect before anything was counted.
 
-    For copies the chance of a break falls with their length: 1 in 2 behind 2 tokens, 1 in 20 behind 32 (about what a
-    rewrite of a source file by Qwen 1.5B shows). For predicted tokens 0.6: neither a drafter that pays nor one that
-    must not be tried.
+    Guesses, of which only the shape of the second was measured: copies of Qwen 1.5B rewriting a source file broke off 1
+    time in 2 behind 2 tokens and 1 time in 20 behind 32. A predicted token is put at 0.6, between a drafter that pays
+    and one that must not be tried. They count like ``_WEIGHT`` tokens, so they are gone after the first answer;
+    ``bench.speculation`` prints what they should have been.
     """
     if grounds.source == "forced":
         return 0.95
