@@ -18,7 +18,8 @@ from agent.command_environment import command_environment
 from agent.compaction import Compactor, Opening
 from agent.confinement import Commands, open_commands
 from agent.context import preface, system_prompt
-from agent.engines import WANTED_CONTEXT, EngineSettings, local_engine
+from agent.engine_settings import WANTED_CONTEXT, EnginePlace, EngineSettings
+from agent.engines import make_engine
 from agent.keeping import Begun, Keeper
 from agent.model import Model, ResponseOptions
 from agent.model.local import LocalModel, LocalSettings
@@ -34,7 +35,6 @@ from agent.session import Session, SessionParts
 from agent.setup import Setup
 from agent.toolset import Surroundings, Toolset
 from agent.transcript import Transcript
-from inference.in_process import LoadProgress
 from tools.base import Tool
 from tools.registry import close_tools, tools_for
 from tools.workspace import Workspace
@@ -55,7 +55,7 @@ class Talk:
     say: Callable[[str], None] = _silent
     ask: Callable[[str], bool] | None = None
     progress: ProgressCallback = no_progress
-    on_load: LoadProgress = _no_load_progress
+    on_load: Callable[[float], None] = _no_load_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _find(setup: Setup, options: ModelOptions) -> LocalFiles:
     return with_drafter(files, setup.config.drafter, lambda name: ensure_model(name, options), options.say)
 
 
-def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_load_progress) -> LocalModel:
+def local_model(files: LocalFiles, setup: Setup, on_load: Callable[[float], None] = _no_load_progress) -> LocalModel:
     """The model of these files, not loaded yet."""
     config = setup.config
     settings = EngineSettings(
@@ -129,7 +129,8 @@ def local_model(files: LocalFiles, setup: Setup, on_load: LoadProgress = _no_loa
         state=setup.state,
         kv_disk=config.kv_disk,
     )
-    engine = local_engine(settings, on_load)
+    place = EnginePlace(in_process=config.in_process, idle_seconds=60 * config.engine_idle_minutes)
+    engine = make_engine(settings, place, on_load)
     entry = files.entry
     local = LocalSettings(
         name=entry.name,

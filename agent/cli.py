@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="agent",
-        description="A local coding agent: the model runs in this process. Without a command: a chat.",
+        description="A local coding agent: the model runs on this machine. Without a command: a chat.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         add(name, help=text).add_argument(
             "session", nargs="?", help="a session's id (default: the latest in this repository)"
         )
+    _add_engine(add)
     _add_doctor(add)
     demo = add("demo", help="make a small repository with a bug in a temporary place and repair it", allow_abbrev=False)
     demo.add_argument("--directory", metavar="DIR", help="make it there instead")
@@ -102,7 +103,9 @@ def _add_common_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-sandbox", dest="sandbox", action="store_const", const="off", help="run commands with all your rights"
     )
-    group.add_argument("--in-process", action="store_true", help="run the model in this process (as always, so far)")
+    group.add_argument(
+        "--in-process", action="store_true", help="run the model in this process, not in the one that programs share"
+    )
 
 
 def _add_fix(add: AddCommand) -> None:
@@ -150,6 +153,14 @@ def _add_models(add: AddCommand) -> None:
     add_arguments(add("models", help="list, fetch, remove and verify models"))
 
 
+def _add_engine(add: AddCommand) -> None:
+    engine = add("engine", help="show or stop the processes that have models loaded")
+    actions = engine.add_subparsers(dest="action", metavar="ACTION")
+    status = actions.add_parser("status", help="which model, how much memory, how many programs use it (the default)")
+    status.add_argument("--json", action="store_true", help="one JSON object a line")
+    actions.add_parser("stop", help="end them now; what they have read is kept on disk")
+
+
 def _add_doctor(add: AddCommand) -> None:
     doctor = add("doctor", help="say what works here, what does not, and what to do")
     doctor.add_argument("--json", action="store_true", help="one JSON object")
@@ -175,6 +186,10 @@ def _handler(args: argparse.Namespace) -> Callable[[argparse.Namespace], int]:
             from agent.models.commands import run_models
 
             return run_models
+        case "engine":
+            from agent.engine_command import run_engine
+
+            return run_engine
         case "doctor":
             from agent.doctor import run_doctor
 

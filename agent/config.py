@@ -36,7 +36,8 @@ class Config(BaseModel):
     the latest ones of ``keep_megabytes``. ``kv_disk`` is how many MiB of disk the states of conversations may take (0:
     they are not kept), so that the next start loads them instead of reading. ``kv_type`` is how the KV cache holds its
     numbers: ``q8_0`` takes half the memory of ``f16``. ``drafter`` is ``auto`` (the model's own, where it is here),
-    ``none``, or a model.
+    ``none``, or a model. The model runs in a process that programs share, which goes when none
+    has used it for ``engine_idle_minutes``; with ``in_process`` it runs in this one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -54,6 +55,8 @@ class Config(BaseModel):
     kv_disk: int = Field(default=4096, ge=0)
     kv_type: Literal["f16", "q8_0"] = "f16"
     drafter: str = Field(default="auto", min_length=1)
+    in_process: bool = False
+    engine_idle_minutes: float = Field(default=15, ge=0)
     allow: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()

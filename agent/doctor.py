@@ -49,6 +49,7 @@ def examine(options: ModelOptions) -> list[Finding]:
         *checks.llama(build),
         checks.memory(options),
         *checks.models(options),
+        *checks.engines(),
         checks.disk(options),
         checks.hub(options),
         *checks.programs(),

@@ -12,11 +12,14 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from agent.config import environment_source, file_source, read_config
+from agent.engine_command import described
+from agent.engine_hosts import hosts
 from agent.errors import AgentError
 from agent.models.build import REBUILD, Build
 from agent.models.choose import choose, largest_context
@@ -25,8 +28,10 @@ from agent.models.fetch import ModelOptions
 from agent.models.local import LocalFiles, all_local, other_files
 from agent.models.verify import check_structure, read_stamp
 from agent.paths import config_file, state_dir
+from inference.errors import EngineError
 from inference.hardware import physical_cores
-from inference.memory import MINIMUM_CONTEXT, available_bytes
+from inference.host_files import obtainable_bytes, open_folder, socket_folder
+from inference.memory import MINIMUM_CONTEXT
 from tools.files import ripgrep
 from tools.programs import find_program
 from tools.sandbox.policy import Tier
@@ -82,7 +87,7 @@ def llama(build: Build) -> list[Finding]:
 
 def memory(options: ModelOptions) -> Finding:
     """Free memory, and what would be run in it."""
-    available = available_bytes() if options.available is None else options.available
+    available = obtainable_bytes() if options.available is None else options.available
     found = f"{available / (1 << 30):.1f} GiB free"
     try:
         choice = choose(options.catalog, available, options.wanted_context, gpu=bool(options.gpu))
@@ -95,7 +100,7 @@ def memory(options: ModelOptions) -> Finding:
 
 def models(options: ModelOptions) -> list[Finding]:
     """One finding for each model on this machine, or one that there is none."""
-    available = available_bytes() if options.available is None else options.available
+    available = obtainable_bytes() if options.available is None else options.available
     here = all_local(options.places, options.catalog)
     findings = [_model(name, files, available) for name, files in here.items()]
     for path in other_files(options.places, options.catalog):
@@ -106,6 +111,17 @@ def models(options: ModelOptions) -> list[Finding]:
     if options.offline:
         return [Finding("models", Status.BAD, found, "run once without --offline: agent models pull")]
     return [Finding("models", Status.LIMITED, found, "the first start fetches one, or: agent models pull")]
+
+
+def engines() -> list[Finding]:
+    """One finding for each engine that runs for programs to share, and what keeps one from being shared."""
+    try:
+        open_folder(socket_folder())
+    except EngineError as error:
+        return [Finding("engine", Status.LIMITED, str(error), "until then every program loads a model of its own")]
+    now = time.time()
+    found = [Finding("engine", Status.GOOD, described(files, status, now)) for files, status in hosts()]
+    return found or [Finding("engine", Status.GOOD, "none runs; the next program that needs one starts it")]
 
 
 def disk(options: ModelOptions) -> Finding:

@@ -17,7 +17,7 @@ from rich.console import Console
 from agent.assembly import Talk, Wish, command_environment, open_model, open_session
 from agent.confinement import Commands, open_commands
 from agent.diffs import file_changed
-from agent.engines import WANTED_CONTEXT
+from agent.engine_settings import WANTED_CONTEXT
 from agent.errors import UsageError
 from agent.events import AgentEvent, Notice
 from agent.evidence import Sources

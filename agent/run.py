@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -48,12 +48,13 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunParts:
-    """What a run works with; all of it belongs to the session."""
+    """What a run works with, all of it the session's; ``ready`` sees that the model is there, still or again."""
 
     transcript: Transcript
     toolset: Toolset
     compactor: Compactor
     emit: Callable[[AgentEvent], None]
+    ready: Callable[[], Awaitable[None]]
 
 
 class Run:
@@ -133,6 +134,7 @@ class Run:
             if results:
                 self._parts.transcript.expect_results(results)
             results.append(await self._use_tool(call, results))
+        await self._parts.ready()  # while tools worked its process may have ended
         self._parts.transcript.add_results(results)
 
     def ended_after(self, message: AssistantMessage) -> RunEnd | None:

@@ -141,7 +141,9 @@ class Session:
                 self._rewinder.note_message(event.message_id)
             events.put_nowait(event)
 
-        parts = RunParts(self._parts.transcript, self._parts.toolset, self._parts.compactor, emit)
+        parts = RunParts(
+            self._parts.transcript, self._parts.toolset, self._parts.compactor, emit, self._parts.model.start
+        )
         self._run = run = Run(parts, options)
         self._idle.clear()
         task = asyncio.create_task(self._work(run, text, options.limits.seconds, events))
@@ -184,6 +186,7 @@ class Session:
         """Summarise the conversation now; yields CompactionFinished or a Notice. Raises UsageError during a run."""
         self._require_idle()
         events: list[AgentEvent] = []
+        await self._parts.model.start()
         await self._parts.compactor.compact(events.append, focus)
         for event in events:
             yield event
@@ -292,6 +295,7 @@ class Session:
 
     async def _carry_out(self, run: Run, message: UserMessage, emit: Callable[[AgentEvent], None]) -> RunEnd:
         try:
+            await self._parts.model.start()  # its process may have ended since the last run
             self._parts.transcript.add_user(message, self._beginning())
             self._context.clear()
             return await run_turns(run)

@@ -44,6 +44,7 @@ _FLAGS = (
     "sandbox",
     "kv_type",
     "drafter",
+    "in_process",
 )
 
 

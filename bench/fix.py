@@ -88,7 +88,16 @@ def write_answer(path: Path, answer: str, task: Task) -> None:
 def run_agent(task: Task, root: Path, args: argparse.Namespace) -> Result:
     """``agent fix`` as a user runs it."""
     command = [sys.executable, "-m", "agent", "fix", "--test", TESTS, "--output-format", "json"]
-    command += ["--model", args.model, "--seed", str(args.seed), "--max-seconds", str(args.seconds), "--bare"]
+    command += [
+        "--in-process",
+        "--model",
+        args.model,
+        "--seed",
+        str(args.seed),
+        "--max-seconds",
+        str(args.seconds),
+        "--bare",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     began = time.monotonic()
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)

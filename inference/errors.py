@@ -8,6 +8,9 @@ EngineError
 ├── NotEnoughMemory     the weights or the KV cache do not fit
 ├── ContextOverflow     the prompt is longer than the context
 ├── EngineClosed        the engine was closed while, or before, a request was running
+│   └── EngineLost      the engine's process ended unasked
+├── HostUnreachable     the engine's process cannot be started, or not be spoken to
+├── InvalidRequest      a request that no program of ours makes: ids outside of the vocabulary, numbers out of range
 ├── DecodeFailed        llama.cpp reported a failure; the sequence was dropped
 │   └── KvFull          the KV memory has no room for the batch
 └── InvalidGrammar      the grammar of a request cannot be compiled, or allows no token of the vocabulary
@@ -49,6 +52,18 @@ class ContextOverflow(EngineError):
 
 class EngineClosed(EngineError):
     """The engine was closed while, or before, a request was running."""
+
+
+class EngineLost(EngineClosed):
+    """The engine's process ended unasked; the next request starts another one."""
+
+
+class HostUnreachable(EngineError):
+    """The engine's process cannot be started, or not be spoken to."""
+
+
+class InvalidRequest(EngineError):
+    """A request that no program of ours makes: ids outside of the vocabulary, or numbers out of range."""
 
 
 class DecodeFailed(EngineError):

@@ -52,6 +52,11 @@ class EngineStream(AsyncIterator[EngineEvent]):
         self._cancel = cancel
         self._ended = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether the next event is there already."""
+        return not self._job.events.empty()
+
     def __aiter__(self) -> EngineStream:
         return self
 

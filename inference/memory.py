@@ -169,6 +169,19 @@ def available_bytes(root: Path = Path("/")) -> int:
     return max(0, min([free, *_group_limits(root)]))
 
 
+def process_bytes(pid: int) -> tuple[int, int]:
+    """How much memory a process has, and how much of it is no mapped file (weights are, and the system may drop them).
+
+    0 and 0 for a process that is not there. Where the system does not tell the two apart both are the whole.
+    """
+    text = _read(Path(f"/proc/{pid}/status"))
+    if not text:
+        whole = 0 if Path("/proc/self/status").exists() else _resident_by_ps(pid)
+        return whole, whole
+    found = {name: int(kib) << 10 for name, kib in re.findall(r"^(VmRSS|RssAnon):\s+(\d+) kB", text, re.MULTILINE)}
+    return found.get("VmRSS", 0), found.get("RssAnon", 0)
+
+
 def _padded(n_ctx: int) -> int:
     return -(-n_ctx // CONTEXT_STEP) * CONTEXT_STEP
 
@@ -223,3 +236,11 @@ def _without_proc() -> int:
     page = re.search(r"page size of (\d+) bytes", text)
     pages = re.findall(r"^Pages (?:free|inactive|speculative|purgeable):\s+(\d+)", text, re.MULTILINE)
     return int(page[1] if page else 4096) * sum(int(count) for count in pages)
+
+
+def _resident_by_ps(pid: int) -> int:
+    try:
+        done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        return int(done.stdout) << 10
+    except (OSError, ValueError):
+        return 0

@@ -80,10 +80,15 @@ class Host:
         """Load the model if there is none yet, and open the wanted session; raises AgentError or EngineError."""
         if self._model is None:
             self._model = await self._opener(self.setup, talk)
+        else:
+            await self._model.start()
         return self._open(self._wanted, None)
 
     async def switch(self, session_id: str | None, mode: str) -> Opened:
-        """Leave the open session for another (None: a new one), with the same model; raises UsageError, StoreError."""
+        """Leave the open session for another (None: a new one), with the same model; raises UsageError, StoreError, or
+        what the model's ``start`` does: its process may have ended."""
+        if self._model is not None:
+            await self._model.start()
         if session_id is not None:
             self._require_free(session_id)
         before = self.session_id

@@ -11,7 +11,7 @@ from agent.models.catalog import Entry
 from agent.models.choose import choose, largest_context
 from agent.models.fetch import WANTED_CONTEXT, ModelOptions
 from agent.models.local import all_local, other_files
-from inference.memory import available_bytes
+from inference.host_files import obtainable_bytes
 from tui.palette import Palette
 from tui.rendering.words import bytes_text, tokens_text
 from tui.screens.dialog import option_text
@@ -29,7 +29,7 @@ def has_local_model() -> bool:
 def model_choices(palette: Palette, width: int) -> tuple[list[Choice], str | None]:
     """One line of at most ``width`` cells a model, and the name of the one that fits this machine best."""
     options = ModelOptions()
-    available = available_bytes()
+    available = obtainable_bytes()
     here = all_local(options.places, options.catalog)
     try:
         best = choose(options.catalog, available, WANTED_CONTEXT, here).entry.name

@@ -100,7 +100,9 @@ class Opening:
             app.call_from_thread(app.show_loading, _fetching(done))
 
         def on_load(share: float) -> None:
-            app.show_loading(Loading("loading the model", share) if share < 1.0 else Loading("loading the model"))
+            loading = Loading("loading the model", share) if share < 1.0 else Loading("loading the model")
+            # One that is loaded again for a session that is open: nobody else would take the line away.
+            app.show_loading(None if share >= 1.0 and app.host.session_id is not None else loading)
 
         return Talk(say=say, ask=None, progress=progress, on_load=on_load)
 

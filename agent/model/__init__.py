@@ -184,7 +184,7 @@ class Model(Protocol):
         ...
 
     async def start(self) -> None:
-        """Load; raises ModelError."""
+        """Load; raises ModelError. Again: see that it is still there, and load it anew where it is not."""
         ...
 
     def open(self, system: str, tools: Sequence[ToolSpec]) -> Conversation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -24,7 +24,7 @@ from agent.model.response import Response
 from agent.model.scoring import score_texts, shares
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
-from inference.errors import DecodeFailed, EngineClosed, ModelLoadError, NotEnoughMemory
+from inference.errors import DecodeFailed, EngineClosed, HostUnreachable, ModelLoadError, NotEnoughMemory
 from inference.regions import Regions
 from inference.request import (
     EngineEvent,
@@ -75,19 +75,20 @@ class LocalModel:
         )
 
     async def start(self) -> None:
-        """Load the model and choose its chat format; raises ModelError."""
+        """Load the model and choose its chat format; raises ModelError. Again: see that the engine is still there."""
         try:
             await self._engine.start()
         except NotEnoughMemory as error:
             raise TooBigForMemory(str(error)) from error
         except ModelLoadError as error:
             raise ModelError(str(error)) from error
-        self._format = choose_format(
-            self._engine,
-            self._name,
-            thinking=self._settings.thinking,
-            keep_thoughts=self._settings.keep_thoughts,
-        )
+        if self._format is None:
+            self._format = choose_format(
+                self._engine,
+                self._name,
+                thinking=self._settings.thinking,
+                keep_thoughts=self._settings.keep_thoughts,
+            )
 
     def open(self, system: str, tools: Sequence[ToolSpec], history: Sequence[Message] = ()) -> LocalConversation:
         """A new conversation. ``history`` are earlier messages of which this model has no token ids."""
@@ -112,11 +113,13 @@ class LocalModel:
         return self._conversation(Transcript(segments, keep_thoughts=self._chat_format.keeps_thoughts), tools)
 
     async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
-        """How likely each text is behind ``prefix``, token by token; raises EngineError."""
+        """How likely each text is behind ``prefix``, token by token; raises ModelError or EngineError."""
+        await self.start()
         return await score_texts(self._engine, prefix, texts)
 
     async def shares(self, questions: Sequence[str], answers: Sequence[str]) -> list[list[float]]:
-        """How the model divides its belief among the answers, question by question; raises EngineError."""
+        """How the model divides its belief among the answers, by question; raises ModelError or EngineError."""
+        await self.start()
         plain = choose_format(self._engine, self._name, thinking=False)
         return await shares(self._engine, plain, questions, answers)
 
@@ -179,7 +182,8 @@ class LocalConversation:
     def prepare(self, beginning: str = "") -> None:
         """Read in the background what a user message will follow: the history as it will be then, without thoughts."""
         if self._transcript.tail in (Tail.SYSTEM, Tail.ANSWER):
-            self._read_ahead(Tail.USER, Kind.USER, certain_ids(self._format.user, beginning, WORDS))
+            with suppress(EngineClosed):  # its process has ended: whoever asks next is told, or it is there again
+                self._read_ahead(Tail.USER, Kind.USER, certain_ids(self._format.user, beginning, WORDS))
 
     def expect_results(self, results: Sequence[ToolResultMessage], partial: ToolResultMessage | None = None) -> None:
         """Read in the background what is certain of the results of the last response's calls."""
@@ -190,7 +194,8 @@ class LocalConversation:
             following = ToolResultMessage("", text, text) if partial is None else replace(partial, text=text)
             return self._format.results([*results, following])
 
-        self._read_ahead(Tail.RESULTS, Kind.RESULTS, certain_ids(render, partial.text if partial else ""))
+        with suppress(EngineClosed):
+            self._read_ahead(Tail.RESULTS, Kind.RESULTS, certain_ids(render, partial.text if partial else ""))
 
     async def read_ahead(self) -> None:
         """Wait until what was to be read in the background is read, or was dropped."""
@@ -225,7 +230,7 @@ class LocalConversation:
                         response.stopped(event)
             for model_event in response.finish():
                 yield model_event
-        except (EngineClosed, DecodeFailed) as error:
+        except (EngineClosed, HostUnreachable, DecodeFailed) as error:
             raise ModelError(str(error)) from error
         finally:
             self._keep(response, start, len(prefix))

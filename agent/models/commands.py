@@ -83,9 +83,9 @@ class _Row:
 def _list(args: argparse.Namespace, options: ModelOptions) -> int:
     from agent.models.disk import size_text
     from agent.models.local import other_files
-    from inference.memory import available_bytes
+    from inference.host_files import obtainable_bytes
 
-    available = available_bytes()
+    available = obtainable_bytes()
     rows = [_row(entry, options, available) for entry in options.catalog.model]
     if args.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))

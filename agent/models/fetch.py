@@ -20,7 +20,8 @@ from agent.models.pip_download import PipDownloader
 from agent.models.places import Places
 from agent.models.progress import Progress, ProgressCallback, no_progress
 from agent.models.verify import check_content, check_structure, expected_from_cache, move_aside
-from inference.memory import MINIMUM_CONTEXT, available_bytes
+from inference.host_files import obtainable_bytes
+from inference.memory import MINIMUM_CONTEXT
 
 WANTED_CONTEXT = 32_768
 
@@ -192,7 +193,7 @@ def _from_hub(entry: Entry, source: HubSource, options: ModelOptions) -> LocalFi
 
 
 def _available(options: ModelOptions) -> int:
-    return available_bytes() if options.available is None else options.available
+    return obtainable_bytes() if options.available is None else options.available
 
 
 def _chosen(options: ModelOptions, available: int) -> tuple[dict[str, LocalFiles], Choice]:

@@ -25,7 +25,8 @@ pytestmark = [
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    return {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    own = {"HOME": str(tmp_path), "GEMMA_AGENT_IN_PROCESS": "true"}
+    return {**own, "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 
 def command(*arguments: str) -> list[str]:

@@ -30,6 +30,7 @@ def agent(root: Path, *arguments: str, text: str = "") -> subprocess.CompletedPr
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CONFIG_HOME": str(home / "config"),
+        "GEMMA_AGENT_IN_PROCESS": "true",
     }
     command = [sys.executable, "-m", "agent", *arguments]
     return subprocess.run(

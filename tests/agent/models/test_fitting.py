@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from agent.assembly import Talk, open_model
-from agent.engines import EngineSettings, Fit, fit
+from agent.engine_settings import EngineSettings
 from agent.errors import ModelError, UnknownModel
+from agent.local_engine import Fit, fit
 from agent.model import ResponseOptions
 from agent.models.catalog import load_catalog
 from agent.models.drafters import assistant_beside, with_drafter
