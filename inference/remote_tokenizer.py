@@ -7,6 +7,7 @@ own.
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from typing import TypeVar
@@ -93,12 +94,9 @@ class RemoteTokenizer:
         with self._lock:
             if self._connection is None:
                 return False
-            try:
-                return self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
-            except BlockingIOError:
-                return True
-            except OSError:
-                return False
+            events = select.poll()
+            events.register(self._connection, select.POLLIN)
+            return not events.poll(0)  # nothing is asked now: what can be read is the end
 
     def _block(self, token_id: int) -> tuple[list[bytes], frozenset[int]]:
         if not 0 <= token_id < self.n_vocab:

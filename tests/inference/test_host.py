@@ -395,7 +395,7 @@ def lasting() -> Generator[HostThreads]:
         yield threads
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=st.lists(FRAMES, max_size=6))
 def test_whatever_a_client_says_the_host_serves_others(lasting: HostThreads, frames: list[bytes]) -> None:
     connection = connect(lasting.files)
