@@ -13,6 +13,7 @@ import resource
 import signal
 import stat
 import sys
+from typing import TextIO
 
 from agent.engine_hosts import HostOrders, make_way
 from inference.host_files import HostFiles, listen
@@ -21,7 +22,7 @@ LOG_BYTES = 1 << 20
 """A log that has become longer begins anew."""
 
 
-class _Log(logging.StreamHandler[object]):
+class _Log(logging.StreamHandler[TextIO]):
     """Writes to standard error, a file, and keeps it short."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -55,7 +56,7 @@ def _settle() -> None:
     _shorten_log()
     faulthandler.enable()
     logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, handlers=[_Log()]
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, handlers=[_Log(sys.stderr)]
     )
 
 

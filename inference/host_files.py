@@ -179,14 +179,18 @@ def running_pid(files: HostFiles) -> int | None:
     return None
 
 
+def running_pids() -> list[int]:
+    """The process ids of this user's hosts that have their models."""
+    if not hasattr(socket, "AF_UNIX"):
+        return []
+    pids = [running_pid(files) for files in all_hosts(socket_folder())]
+    return [pid for pid in pids if pid is not None]
+
+
 def obtainable_bytes() -> int:
     """Memory in bytes that a model may take: what is free, and what hosts hold.
 
     They go when another one needs theirs, or are the one that is wanted: in the free memory alone, a wish would find
     less room as soon as it is fulfilled.
     """
-    held = 0
-    if hasattr(socket, "AF_UNIX"):
-        pids = [running_pid(files) for files in all_hosts(socket_folder())]
-        held = sum(process_bytes(pid)[1] for pid in pids if pid is not None)
-    return available_bytes() + held
+    return available_bytes() + sum(process_bytes(pid)[1] for pid in running_pids())

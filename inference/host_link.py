@@ -176,6 +176,6 @@ def error_of(failure: Failure) -> EngineError:
     """The error that a host met, as the in-process engine would have raised it."""
     if failure.error == "ContextOverflow" and len(failure.numbers) == 2:
         return ContextOverflow(*failure.numbers)
-    kind = getattr(errors, failure.error, EngineError)
+    kind: Any = getattr(errors, failure.error, None)
     known = isinstance(kind, type) and issubclass(kind, EngineError) and kind is not ContextOverflow
-    return kind(failure.message) if known else EngineError(failure.message)
+    return cast("EngineError", kind(failure.message)) if known else EngineError(failure.message)

@@ -13,6 +13,7 @@ import asyncio
 import functools
 import struct
 from dataclasses import dataclass
+from types import GenericAlias
 from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -185,7 +186,8 @@ _CONFIG = ConfigDict(ser_json_inf_nan="constants", hide_input_in_errors=True)
 @functools.cache
 def _adapter(kind: int) -> TypeAdapter[tuple[Any]]:
     # A tuple, because only what is no dataclass itself takes a configuration.
-    return TypeAdapter(tuple[_MESSAGES[kind]], config=_CONFIG)
+    one_of_kind: Any = GenericAlias(tuple, (_MESSAGES[kind],))
+    return TypeAdapter(one_of_kind, config=_CONFIG)
 
 
 def encode(message: Any, stream: int = 0) -> bytes:
@@ -211,7 +213,8 @@ def decode(header: bytes, payload: bytes) -> tuple[Any, int]:
     try:
         return _adapter(kind).validate_json(payload, strict=True)[0], stream
     except ValidationError as error:
-        raise WireError(f"a {_MESSAGES[kind].__name__} is not what it should be") from error
+        name: str = _MESSAGES[kind].__name__
+        raise WireError(f"a {name} is not what it should be") from error
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[Any, int] | None:

@@ -1,16 +1,13 @@
-"""How much memory this process takes, model included."""
+"""How much memory this window takes, model included: where it runs in a process of its own, that one too."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
-_STATM = Path("/proc/self/statm")
+from inference.host_files import running_pids
+from inference.memory import process_bytes
 
 
 def resident_bytes() -> int:
     """Bytes in memory now; 0 where the system does not tell."""
-    try:
-        return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0
+    return sum(process_bytes(pid)[0] for pid in (os.getpid(), *running_pids()))

@@ -381,9 +381,13 @@ def read_all(connection: socket.socket) -> None:
         pass
 
 
-FRAMES = st.one_of(
+def framed(kind: int, body: bytes) -> bytes:
+    return HEADER.pack(len(body), kind, 1) + body
+
+
+FRAMES: st.SearchStrategy[bytes] = st.one_of(
     st.binary(max_size=40),
-    st.builds(lambda kind, body: HEADER.pack(len(body), kind, 1) + body, st.integers(0, 30), st.binary(max_size=40)),
+    st.builds(framed, st.integers(0, 30), st.binary(max_size=40)),
     st.sampled_from([encode(Hello("x")), encode(Attach()), encode(Cancel(), 3), encode(Request("a", PROMPT, 2), 1)]),
 )
 
