@@ -35,6 +35,22 @@ _READ_AHEAD = 1 << 20  # bytes
 _CONNECT_SECONDS = 5.0
 _HANDSHAKE_SECONDS = 30.0  # a host is deaf while it saves what it has before it goes
 
+# Those that are made of a sentence alone; the other one is ContextOverflow.
+_ERRORS: dict[str, Callable[[str], EngineError]] = {
+    kind.__name__: kind
+    for kind in (
+        errors.DecodeFailed,
+        errors.DrafterMismatch,
+        errors.EngineClosed,
+        errors.EngineLost,
+        errors.InvalidGrammar,
+        errors.InvalidRequest,
+        errors.KvFull,
+        errors.ModelLoadError,
+        errors.NotEnoughMemory,
+    )
+}
+
 Deliver = Callable[[Job, EngineEvent | Exception], None]
 
 
@@ -176,6 +192,5 @@ def error_of(failure: Failure) -> EngineError:
     """The error that a host met, as the in-process engine would have raised it."""
     if failure.error == "ContextOverflow" and len(failure.numbers) == 2:
         return ContextOverflow(*failure.numbers)
-    kind: Any = getattr(errors, failure.error, None)
-    known = isinstance(kind, type) and issubclass(kind, EngineError) and kind is not ContextOverflow
-    return cast("EngineError", kind(failure.message)) if known else EngineError(failure.message)
+    kind = _ERRORS.get(failure.error, EngineError)
+    return kind(failure.message)

@@ -213,8 +213,7 @@ def decode(header: bytes, payload: bytes) -> tuple[Any, int]:
     try:
         return _adapter(kind).validate_json(payload, strict=True)[0], stream
     except ValidationError as error:
-        name: str = _MESSAGES[kind].__name__
-        raise WireError(f"a {name} is not what it should be") from error
+        raise WireError(f"a message of kind {kind} is not what it should be") from error
 
 
 async def read_message(reader: asyncio.StreamReader) -> tuple[Any, int] | None:
