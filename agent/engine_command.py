@@ -48,7 +48,7 @@ def described(files: HostFiles, status: HostStatus | None, now: float) -> str:
     used = f"{status.clients} {'program' if status.clients == 1 else 'programs'}"
     return (
         f"{Path(status.model).name}: process {status.pid}{state}, {size_text(status.resident)} of memory, {used}, "
-        f"for {age}, {status.served:,} requests served, {status.running} running"
+        f"for {age}, requests served: {status.served:,}, running: {status.running}"
     )
 
 

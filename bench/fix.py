@@ -125,7 +125,9 @@ async def measure(args: argparse.Namespace) -> list[Result]:
                 root.mkdir()
                 task.write(root)
             if model is None:
-                model = await open_model(read_setup(Namespace(model=args.model, context=8192), cwd=roots[0]), Talk())
+                model = await open_model(
+                    read_setup(Namespace(model=args.model, context=8192, in_process=True), cwd=roots[0]), Talk()
+                )
             results.append(await ask_once(task, roots[0], model))
             print(json.dumps(asdict(results[-1])), flush=True)
             results.append(run_agent(task, roots[1], args))

@@ -117,7 +117,9 @@ def all_cases(args: argparse.Namespace) -> dict[str, list[Case]]:
 
 async def measure(args: argparse.Namespace, sets: dict[str, list[Case]]) -> dict[str, list[Outcome]]:
     """Everything that could be said of every case; prints the seconds that a change took."""
-    model: Model = await open_model(read_setup(Namespace(model=args.model, context=8192), cwd=ROOT), Talk())
+    model: Model = await open_model(
+        read_setup(Namespace(model=args.model, context=8192, in_process=True), cwd=ROOT), Talk()
+    )
     found: dict[str, list[Outcome]] = {}
     try:
         for name, cases in sets.items():

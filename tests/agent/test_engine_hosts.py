@@ -231,7 +231,7 @@ def test_the_command_line_shows_hosts_and_ends_them(here: Here, capsys: pytest.C
     assert main(["engine", "status"]) == 0
     line = capsys.readouterr().out
     assert f"{target(Shape()).name}: process {told['pid']}" in line
-    assert "1 requests served" in line
+    assert "requests served: 1, running: 0" in line
     assert main(["engine", "stop"]) == 0
     assert "1 engine stopped" in capsys.readouterr().err
     assert hosts() == []

@@ -133,7 +133,7 @@ def test_a_quantised_kv_cache_leaves_room_for_a_larger_context(folder: Folder) -
 def test_a_session_loads_the_assistant_that_is_beside_the_model(folder: Folder, kv_type: str) -> None:
     files = folder.files()
     folder.put(drafter(), "mtp-gemma-it.gguf")
-    flags = argparse.Namespace(model=str(files.target), context=1024, kv_type=kv_type)
+    flags = argparse.Namespace(model=str(files.target), context=1024, kv_type=kv_type, in_process=True)
     setup = read_setup(flags, {"HOME": str(folder.path)}, folder.path)
 
     def is_mapped(name: str) -> bool:
