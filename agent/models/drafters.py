@@ -1,6 +1,6 @@
 """Which drafter goes with a model: its own, another that was asked for, or none.
 
-It loads nothing; whether both fit into memory is found out by ``agent.engines``.
+It loads nothing; whether both fit into memory is found out by ``agent.local_engine``.
 """
 
 from __future__ import annotations
