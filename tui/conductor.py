@@ -147,6 +147,7 @@ class Conductor:
             self._apart = None
             if self.state.running:
                 self._take(RunFinished(end, "", 0, self._clock() - began, Usage()))
+            self._count()  # of the open session again
         return None
 
     async def end_apart(self) -> None:

@@ -72,7 +72,7 @@ class Desk(App[int]):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """What our style sheet names beyond textual's own variables."""
-        return {"faint": "#808080", "border": "#808080"}
+        return {"faint": "#808080", "border": "#808080", "chosen": "#808080"}
 
     @property
     def main(self) -> MainScreen:

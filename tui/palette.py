@@ -184,6 +184,7 @@ def _theme(palette: Palette, *, back: str, surface: str, panel: str, border: str
         variables={
             "border": border,
             "faint": _colour(palette.faint),
+            "chosen": border if palette is not _CONTRAST else "#444444",
             "block-cursor-background": accent,
             "block-cursor-foreground": back,
             "block-cursor-text-style": "none",
@@ -216,6 +217,7 @@ def _plain_theme() -> Theme:
             "border": "ansi_default",
             "faint": "ansi_default",
             "ansi-background": "ansi_default",
+            "chosen": "ansi_default",
             "block-cursor-background": "ansi_default",
             "block-cursor-foreground": "ansi_default",
             "block-cursor-text-style": "reverse",

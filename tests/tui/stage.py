@@ -32,7 +32,7 @@ class Stage(App[None]):
         self._facts = facts
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return {"faint": "#808080", "border": "#808080"}
+        return {"faint": "#808080", "border": "#808080", "chosen": "#808080"}
 
     def on_mount(self) -> None:
         self.push_screen(self.main)

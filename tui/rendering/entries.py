@@ -197,9 +197,10 @@ class EntryRenderer:
         return lines + (self._tail(shown, 40 if look.expanded else _FAILED_LINES, "muted") if shown else [])
 
     def _note(self, note: Note) -> list[Line]:
-        role = "error" if note.is_error else ("faint" if note.quiet else "warn")
-        mark = "· " if note.quiet else "! "
-        return prefixed(self._inner.wrapped(Text(note.text, self._role(role))), Segment(mark, self._style(role)))
+        mark, sign, role = ("! ", "error", "error") if note.is_error else ("• ", "accent", "text")
+        if note.quiet:
+            mark, sign, role = "· ", "faint", "faint"
+        return prefixed(self._inner.wrapped(Text(note.text, self._role(role))), Segment(mark, self._style(sign)))
 
     def _ended(self, end: Ended) -> list[Line]:
         usage = end.usage
@@ -212,7 +213,7 @@ class EntryRenderer:
         if usage.drafted_tokens:
             parts.append(f"{100 * usage.accepted_tokens // usage.drafted_tokens} % of drafts accepted")
         role = "warn" if end.how else "faint"
-        return self._inner.wrapped(Text("  " + " · ".join(parts), self._role(role)))
+        return prefixed(self._inner.wrapped(Text(" · ".join(parts), self._role(role))), Segment("  "))
 
     def _role(self, role: str) -> str:
         return str(getattr(self.palette, role))
