@@ -19,13 +19,13 @@ from tui.desk import Desk
 from tui.host import Host
 from tui.opening import Opening
 from tui.prompting import Prompting
+from tui.screens.dialog import SHORT
 from tui.screens.main import MainScreen
 from tui.status_text import Loading
 from tui.terminal import hang_up_with_terminal
 from tui.widgets.prompt_input import PromptInput
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-_SHORT = 22  # rows below which nothing is spent on looks
 
 
 class AgentApp(Desk):
@@ -83,7 +83,7 @@ class AgentApp(Desk):
 
     def on_resize(self, event: Resize) -> None:
         """Spend no line on looks where there are few."""
-        self.screen.set_class(event.size.height < _SHORT, "short")
+        self.screen.set_class(event.size.height < SHORT, "short")
         self.redraw()
 
 

@@ -202,6 +202,26 @@ def test_an_approval_shows_what_padding_look_alikes_and_length_would_hide(door: 
     asyncio.run(go())
 
 
+def test_an_approval_with_little_room_shows_the_change_and_not_the_lines_above_it(door: Door) -> None:
+    text = "".join(f"line_{number} = {number}\n" for number in range(40))
+    (door.root / "many.py").write_text(text, encoding="utf-8")
+    edit = Call("edit", {"path": "many.py", "edits": [{"old": "line_20 = 20", "new": "line_20 = 21"}]})
+
+    async def go() -> None:
+        script = [Scripted("", calls=(Call("read", {"path": "many.py"}),)), Scripted("", calls=(edit,)), Scripted("ok")]
+        async with door.open(script, size=(60, 16)) as window:
+            await window.say("go")
+            await on(window, ApprovalScreen)
+            await window.until(lambda: "+ line_20 = 21" in window.screen_text)
+            assert "- line_20 = 20" in window.screen_text
+            assert "No, and say why" in window.screen_text
+            assert "Esc refuses" in window.screen_text
+            await window.press("y")
+            await window.idle()
+
+    asyncio.run(go())
+
+
 def test_rewind_with_files_and_conversation_and_undo(door: Door) -> None:
     async def go() -> None:
         script = [Scripted("", calls=(READ,)), Scripted("", calls=(EDIT,)), Scripted("done"), Scripted("more")]

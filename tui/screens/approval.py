@@ -5,6 +5,8 @@ It decides nothing: the answer goes back to the caller. What could deceive the e
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -19,9 +21,11 @@ from agent.permissions import Decision
 from tui.palette import Palette
 from tui.rendering.diffs import DiffRenderer
 from tui.rendering.highlight import highlight
-from tui.rendering.lines import Canvas, Line
-from tui.screens.dialog import Dialog, LinesView, option_text
+from tui.rendering.lines import Canvas, Line, plain
+from tui.screens.dialog import SHORT, Dialog, LinesView, option_text
 from tui.view_state import Approval
+
+_CHANGED = re.compile(r"\s*\d+ +[+-] |.*│ *\d+ +[+-] ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +69,29 @@ class ApprovalScreen(Dialog[Answered]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Fold the preview for this width."""
-        lines = preview_lines(self._asked, max(20, event.size.width - 6), self.palette)
-        room = max(3, event.size.height - 13)
+        width = max(20, event.size.width - 6)
+        lines = preview_lines(self._asked, width, self.palette)
+        room = self._room(event.size.height, width)
+        if len(lines) > room:
+            room = max(3, room - 1 - (40 + len(_last_line(self._asked.preview))) // width)  # the sentence that says so
         view = self.query_one("#preview", LinesView)
         view.styles.height = min(len(lines), room)
         view.show(lines)
+        if len(lines) > room and not self._asked.is_command:
+            # What changes is to be seen first, not the lines above it.
+            self.call_after_refresh(view.scroll_to, y=max(0, _first_change(lines) - 1), animate=False)
         warning = self.query_one("#warning", Static)
         said = list(self._asked.warnings)
         if len(lines) > room and not any("ends with" in each for each in said):
             said.append(f"{len(lines) - room} more lines below; it ends with: {_last_line(self._asked.preview)}")
         warning.update(Content("\n".join(said)))
         warning.display = bool(said)
+
+    def _room(self, height: int, width: int) -> int:
+        """Rows for the preview: what border, title, reason, warnings, answers and keys leave of nine tenths."""
+        warnings = sum(1 + len(each) // width for each in self._asked.warnings)
+        margins = 0 if height < SHORT else 3
+        return max(3, int(0.9 * height) - 6 - margins - warnings - len(self._decisions()))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click on an answer."""
@@ -153,6 +169,10 @@ def _marked(text: Text, palette: Palette) -> Text:
     """What was made visible, and characters beyond ASCII, stand out."""
     text.highlight_regex(r"<U\+[0-9A-F]+>|<\d+ (?:blanks|empty lines)>|[^\x00-\x7f]+", f"{palette.warn} reverse")
     return text
+
+
+def _first_change(lines: Sequence[Line]) -> int:
+    return next((at for at, line in enumerate(lines) if _CHANGED.match(plain(line))), 0)
 
 
 def _last_line(text: str) -> str:

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
@@ -22,6 +23,8 @@ from tui.palette import PALETTES, Palette
 from tui.rendering.lines import Line
 
 T = TypeVar("T")
+
+SHORT = 22  # rows of a screen below which nothing is spent on looks
 
 
 class Dialog(ModalScreen[T | None]):
@@ -47,6 +50,10 @@ class Dialog(ModalScreen[T | None]):
             yield from self.body()
             if self._keys:
                 yield Static(Content(self._keys), id="keys")
+
+    def on_resize(self, event: Resize) -> None:
+        """Spend no line on looks where there are few; textual calls this beside a subclass's own."""
+        self.set_class(event.size.height < SHORT, "short")
 
     def body(self) -> ComposeResult:
         """What is asked."""
