@@ -60,7 +60,7 @@ async def _propose(path: Path, seconds: float) -> str | None:
 
     setup = read_setup(argparse.Namespace())
     given = {name: os.environ[name] for name in HOOK_VARIABLES if name in os.environ}
-    return await propose_message(path, Desk(Path.cwd(), given, lambda: open_reviewer(setup, _say), seconds))
+    return await propose_message(path, Desk(Path.cwd(), given, lambda: open_reviewer(setup, lambda _: None), seconds))
 
 
 def _say(sentence: str) -> None:

@@ -27,6 +27,7 @@ from agent.review.changes import Change, Wanted, changed_files
 from agent.review.findings import grave
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text, listed
 from agent.review.job import OpenedReviewer, Progress, Reviewed, ReviewJob, ReviewOptions
+from agent.review.judge import MEASURE
 from agent.review.opening import open_reviewer, require_reviewer
 from agent.review.question import confirmer
 from agent.review.rules import review_rules
@@ -94,14 +95,17 @@ async def _reviewed(args: argparse.Namespace, setup: Setup, change: Change, base
     console = Console(stderr=True, highlight=False)
     with console.status("") as status:
 
+        def say(text: str) -> None:
+            console.print(Text(clean(text)))
+
         def progress(step: Progress) -> None:
             left = "" if step.seconds_left is None else f", about {step.seconds_left:.0f} s left"
             status.update(f"judging change {min(step.done + 1, step.total)} of {step.total}{left}")
 
         async def opened_reviewer() -> OpenedReviewer:
             status.update("loading the model")
-            opened.model = await open_reviewer(setup, lambda text: console.print(Text(clean(text))))
-            cache = JudgementCache(setup.state / "review.db", opened.model.info.name)
+            opened.model = await open_reviewer(setup, _silent if args.hook else say)
+            cache = JudgementCache(setup.state / "review.db", f"{opened.model.info.name} {MEASURE}")
             if opened.model.info.small:
                 return OpenedReviewer(opened.model, cache)
             return OpenedReviewer(
@@ -113,6 +117,10 @@ async def _reviewed(args: argparse.Namespace, setup: Setup, change: Change, base
         finally:
             if opened.model is not None:
                 await opened.model.close()
+
+
+def _silent(_: str) -> None:
+    """Whoever commits need not be told every time which model was chosen."""
 
 
 def _write(report: Report, form: str) -> None:

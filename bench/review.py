@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from bench.review_curve import Point, draw
 from bench.review_fit import fit
 from bench.review_mutations import committed_files, file_cases
 from bench.review_releases import release_cases
-from bench.review_scores import KeptScores
+from bench.review_scores import KeptScores, Nobody, NotKeptError
 from tools.git_changes import ChangedFile, Hunk
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,7 +98,13 @@ def counts(found: Sequence[Outcome], cases: Sequence[Case], threshold: float) ->
 
 def second_half(cases: Sequence[Case]) -> list[Case]:
     """The cases that nothing was fitted on: every other pair of a set."""
-    return [case for number, case in enumerate(cases) if number // 2 % 2]
+    names = list(dict.fromkeys(_subject(case) for case in cases))
+    return [case for case in cases if names.index(_subject(case)) % 2]
+
+
+def _subject(case: Case) -> str:
+    """What the buggy and the clean case of a pair are both about."""
+    return case.name.removesuffix(": buggy").removesuffix(": clean")
 
 
 def all_cases(args: argparse.Namespace) -> dict[str, list[Case]]:
@@ -116,21 +121,36 @@ def all_cases(args: argparse.Namespace) -> dict[str, list[Case]]:
 
 
 async def measure(args: argparse.Namespace, sets: dict[str, list[Case]]) -> dict[str, list[Outcome]]:
-    """Everything that could be said of every case; prints the seconds that a change took."""
-    model: Model = await open_model(
-        read_setup(Namespace(model=args.model, context=8192, in_process=True), cwd=ROOT), Talk()
-    )
+    """Everything that could be said of every case; prints the seconds that a passage took.
+
+    With ``--kept`` the pairs of which not every score is kept are taken out of the sets.
+    """
+    model: Model | None = None
+    if not args.kept:
+        model = await open_model(
+            read_setup(Namespace(model=args.model, context=8192, in_process=True), cwd=ROOT), Talk()
+        )
     found: dict[str, list[Outcome]] = {}
     try:
         for name, cases in sets.items():
-            scorer = KeptScores(args.scores, model)
-            began = time.monotonic()
-            found[name] = [each for case in cases for each in await outcomes(case, scorer)]
-            report(f"{name}: seconds with a warm engine, {scorer.asked} passages read now", scorer.seconds, "s")
-            report(f"{name}: seconds a change", (time.monotonic() - began) / max(1, len(cases)), "s")
+            scorer = KeptScores(args.scores, model or Nobody())
+            known = {case.name: await _outcomes_or_none(case, scorer) for case in cases}
+            missing = {_subject(case) for case in cases if known[case.name] is None}
+            sets[name] = [case for case in cases if _subject(case) not in missing]
+            found[name] = [outcome for case in sets[name] for outcome in known[case.name] or ()]
+            if scorer.asked:
+                report(f"{name}: seconds a passage, of {scorer.asked}", scorer.seconds / scorer.asked, "s")
     finally:
-        await model.close()
+        if model is not None:
+            await model.close()
     return found
+
+
+async def _outcomes_or_none(case: Case, scorer: KeptScores) -> list[Outcome] | None:
+    try:
+        return await outcomes(case, scorer)
+    except NotKeptError:
+        return None
 
 
 def show(name: str, cases: Sequence[Case], found: Sequence[Outcome], threshold: float) -> None:
@@ -167,6 +187,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=100, help="mistakes in this program's files")
     parser.add_argument("--limit", type=int, default=None, help="cases of each set")
     parser.add_argument("--scores", type=Path, help="keep the scores here")
+    parser.add_argument("--kept", action="store_true", help="measure only what is kept there; no model is loaded")
     parser.add_argument("--fit", action="store_true", help="print weights fitted on the first halves")
     parser.add_argument("--curve", type=Path, help="write precision over recall as a picture")
     parser.add_argument("--threshold", type=float, default=0.5)

@@ -87,7 +87,7 @@ def _harmless(text: str, chance: random.Random) -> str:
     kinds: list[Callable[[str, random.Random], str]] = [_comment, _rename, _spell_out, _document]
     for change in chance.sample(kinds, 2):
         changed = change(text, chance)
-        if _parses(changed):
+        if parses(changed):
             text = changed
     return text
 
@@ -156,7 +156,7 @@ def _document(text: str, chance: random.Random) -> str:
     return f"{body}\n{margin}{chance.choice(sentences)}\n{margin}{text[end:]}"
 
 
-def _parses(text: str) -> bool:
+def parses(text: str) -> bool:
     try:
         ast.parse(text)
     except SyntaxError:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.review_cases import Case, changed_lines
+from bench.review_cases import Case, changed_lines, parses
 from tools.git import Git
 
 REVISION = "4c5644a4e6f17351bc6279f48fe350a2be2970b5"
@@ -108,7 +108,7 @@ def _changed(code: _Code, kinds: list[Callable[[_Code, random.Random], Edits]], 
             text = code.source
             for edit in sorted(edits, key=lambda each: -each.start):
                 text = text[: edit.start] + edit.text + text[edit.end :]
-            if text != code.source and _parses(text):
+            if text != code.source and parses(text):
                 return text
     return None
 
@@ -265,11 +265,3 @@ _MISTAKES: list[Callable[[_Code, random.Random], Edits]] = [
 _REWRITINGS: list[Callable[[_Code, random.Random], Edits]] = [
     _returned, _hinted, _mirrored, _nested, _looped, _formatted, _optional,
 ]  # fmt: skip
-
-
-def _parses(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except SyntaxError:
-        return False
-    return True

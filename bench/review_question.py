@@ -47,7 +47,9 @@ def either(one: str, other: str, passage: Passage) -> str:
 async def measure(args: argparse.Namespace) -> Values:
     """By way of asking, whether a change brought in a bug, and how likely that was found."""
     cases = [case for case in load_cases(args.data) if case.guilty][: args.functions]
-    model = await open_model(read_setup(Namespace(model=args.model, context=4096, kv_disk=0), cwd=ROOT), Talk())
+    model = await open_model(
+        read_setup(Namespace(model=args.model, context=4096, kv_disk=0, in_process=True), cwd=ROOT), Talk()
+    )
     found: Values = defaultdict(list)
     try:
         for case in cases:

@@ -15,6 +15,18 @@ from agent.model import TokenScore
 from agent.review.judge import Scorer
 
 
+class NotKeptError(Exception):
+    """The file holds no score of a text, and nobody may be asked."""
+
+
+class Nobody:
+    """A Scorer for measuring what is kept already."""
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        """Raises NotKeptError."""
+        raise NotKeptError(prefix, *texts)
+
+
 class KeptScores:
     """A Scorer on another one that asks it only for what the file does not hold. ``seconds`` is what that took."""
 

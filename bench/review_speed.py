@@ -115,7 +115,9 @@ async def one_round(number: int, args: argparse.Namespace) -> tuple[Round, Round
         git(root, "add", "-A")
         if number == 0:
             report("changed lines", sum(_lines(root)), "lines")
-        model = await open_model(read_setup(Namespace(model=args.model, context=8192, kv_disk=0), cwd=ROOT), Talk())
+        model = await open_model(
+            read_setup(Namespace(model=args.model, context=8192, kv_disk=0, in_process=True), cwd=ROOT), Talk()
+        )
         try:
             await model.score("def f():\n", ["    return 1\n"])  # the first request of all finds cold memory
             scorer, cache = Counting(model), JudgementCache(root / "review.db", "model")

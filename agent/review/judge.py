@@ -7,9 +7,11 @@ version on the same context, which is prefill alone. It neither reads files nor 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from difflib import SequenceMatcher
 from typing import Protocol
 
 from agent.model import TokenScore
@@ -17,8 +19,9 @@ from agent.review.passages import Passage
 
 # Fitted by logistic regression on one half of bench.review's cases (--fit prints them); the figures in docs/review.md
 # are from the other half. The order is that of Signals; the last one is the constant.
-_WEIGHTS = (0.45, 0.45, 0.0, 0.0, 0.0, -1.35)
-_LIMIT = 40.0  # nats; beyond, a difference says nothing more
+_WEIGHTS = (0.6, 0.1, 0.1, -2.0, 0.05, -1.5)
+MEASURE = hashlib.sha256(repr(_WEIGHTS).encode()).hexdigest()[:8]  # judgements by other weights do not count
+_LIMIT = 30.0  # nats; beyond, a difference says nothing more
 
 
 class Scorer(Protocol):
@@ -41,16 +44,17 @@ class Judgement:
 class Signals:
     """What the two versions tell, in natural logarithms; positive where the old one is the likelier.
 
-    ``body`` compares the lines that changed, ``tail`` the same lines behind them: where a statement is missing, what
-    follows comes as a surprise. ``longer`` is how many tokens more the new lines have (as a share of both), which
-    makes them unlikelier without a fault. ``spike`` compares the greatest surprise in each, ``mean`` the average one.
+    ``change`` compares the average token of what differs, ``rest`` the sum over the tokens that both have: where
+    something is missing or wrong, what follows comes as a surprise. ``first`` is the surprise at the first new token.
+    ``longer`` is how many tokens more the new version has, as a share of what differs (mistakes seldom add code, and a
+    sum over more tokens is lower without a fault); ``sum`` compares both versions as a whole.
     """
 
-    body: float
-    tail: float
+    change: float
+    rest: float
+    first: float
     longer: float
-    spike: float
-    mean: float
+    sum: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +81,29 @@ async def compare(passage: Passage, header: str, scorer: Scorer) -> Compared | N
     if not passage.old:
         return None
     old, new = await scorer.score(header + passage.context, [passage.old, passage.new])
-    return Compared(signals(passage, old, new), _least_likely(passage, new))
+    return Compared(signals(old, new), _least_likely(passage, new))
 
 
-def signals(passage: Passage, old: Sequence[TokenScore], new: Sequence[TokenScore]) -> Signals:
+def signals(old: Sequence[TokenScore], new: Sequence[TokenScore]) -> Signals:
     """What the tokens of both versions of a passage tell."""
-    (old_body, old_tail), (new_body, new_tail) = _split(passage.old, passage.tail, old), _split(
-        passage.new, passage.tail, new
-    )  # fmt: skip
-    count = len(old_body) + len(new_body)
+    gone: list[float] = []
+    came: list[float] = []
+    rest = 0.0
+    matcher = SequenceMatcher(None, [token.text for token in old], [token.text for token in new], autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        before = [token.logprob for token in old[old_from:old_to]]
+        after = [token.logprob for token in new[new_from:new_to]]
+        if tag == "equal":
+            rest += sum(before) - sum(after)
+        else:
+            gone += before
+            came += after
     return Signals(
-        body=_bounded(sum(old_body) - sum(new_body)),
-        tail=_bounded(sum(old_tail) - sum(new_tail)),
-        longer=(len(new_body) - len(old_body)) / max(1, count),
-        spike=_bounded(min(old_body, default=0.0) - min(new_body, default=0.0)),
-        mean=sum(old_body) / max(1, len(old_body)) - sum(new_body) / max(1, len(new_body)),
+        change=_bounded(_mean(gone) - _mean(came)),
+        rest=_bounded(rest),
+        first=_bounded(-came[0] if came else 0.0),
+        longer=(len(came) - len(gone)) / max(1, len(came) + len(gone)),
+        sum=_bounded(rest + sum(gone) - sum(came)),
     )
 
 
@@ -101,15 +113,8 @@ def confidence(found: Signals) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(60.0, odds))))
 
 
-def _split(text: str, tail: str, tokens: Sequence[TokenScore]) -> tuple[list[float], list[float]]:
-    """The log-probabilities of the tokens that begin before the tail, and of the others."""
-    end, at = len(text) - len(tail), 0
-    body: list[float] = []
-    behind: list[float] = []
-    for token in tokens:
-        (body if at < end else behind).append(token.logprob)
-        at += len(token.text)
-    return body, behind
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 def _bounded(value: float) -> float:
