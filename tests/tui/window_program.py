@@ -40,7 +40,7 @@ def commit(message: str) -> None:
     """A commit that says this, as anybody can make one who knows a repository that is cloned here."""
     identity = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
     words = ["commit", "-q", "--allow-empty", "--allow-empty-message", "--no-verify", "-F", "-"]
-    subprocess.run(["git", *identity, *words], input=message.encode("utf-8", "replace"), check=True)
+    subprocess.run(["git", *identity, *words], input=message.replace("\0", "").encode("utf-8", "replace"), check=True)
 
 
 def fill_disk() -> None:
