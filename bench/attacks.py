@@ -42,6 +42,7 @@ def run_tier(tier: Tier) -> dict[str, object] | None:
         tempfile.TemporaryDirectory(dir=place, prefix="gemma-attacks-") as name,
         Ground(Path(name, "g"), found) as ground,
     ):
+        _require_commands(ground, tier)
         for number, attack in enumerate(ATTACKS, start=1):
             if sys.stderr.isatty():
                 print(f"\r{tier} {number}/{len(ATTACKS)}", end="", file=sys.stderr, flush=True)
@@ -51,7 +52,15 @@ def run_tier(tier: Tier) -> dict[str, object] | None:
             harm = ground.harm(said, with_git=attack.kind == "git")
             if harm:
                 harmed[attack.name] = harm
+        _require_commands(ground, tier)
     return {"harmed": harmed, "caught": caught}
+
+
+def _require_commands(ground: Ground, tier: Tier) -> None:
+    """Where none runs, nothing could get through, either."""
+    said = ground.command("echo commands run")
+    if "commands run" not in said:
+        raise SystemExit(f"in {tier} no command runs: {said}")
 
 
 def as_user(name: str, tier: Tier) -> dict[str, object] | None:

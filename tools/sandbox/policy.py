@@ -71,7 +71,7 @@ def program_folders(environment: Mapping[str, str]) -> tuple[Path, ...]:
     for name in PROGRAM_VARIABLES:
         for entry in environment.get(name, "").split(":"):
             folder = Path(entry)
-            if folder.is_absolute() and folder.is_dir() and len(folder.parts) > 2:
+            if folder.is_absolute() and os.path.isdir(folder) and len(folder.parts) > 2:  # noqa: PTH112 - or unreadable
                 found.append(folder.parent if folder.name == "bin" and len(folder.parts) > 3 else folder)
     return tuple(dict.fromkeys(found))
 
