@@ -150,7 +150,7 @@ class PrefillProgress:
 
 @dataclass(frozen=True, slots=True)
 class TokensDecoded:
-    """One or more generated token ids, in order (several when a draft was accepted)."""
+    """One or more generated token ids, in order (several when a draft was accepted, or decodes are quick)."""
 
     ids: tuple[int, ...]
 
