@@ -42,6 +42,7 @@ from inference.wire import HEADER, Attach, Cancel, Hello, Leave, Leaving, WireEr
 from tests.fakes.byte_tokenizer import ByteTokenizer
 from tests.fakes.host_thread import ENDLESS, HostThreads, host_threads, roomy
 from tests.fakes.ledger_backend import LedgerBackend, LedgerShape
+from tests.inference.test_in_process import ids_of, read, reason_of
 
 PROMPT = tuple(range(30))
 
@@ -54,19 +55,6 @@ def threads() -> Generator[HostThreads]:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 60))
-
-
-async def read(stream: Any) -> list[EngineEvent]:
-    return [event async for event in stream]
-
-
-def ids_of(events: list[EngineEvent]) -> list[int]:
-    return [token for event in events if isinstance(event, TokensDecoded) for token in event.ids]
-
-
-def reason_of(events: list[EngineEvent]) -> FinishReason:
-    assert isinstance(events[-1], Finished)
-    return events[-1].reason
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
