@@ -65,6 +65,10 @@ class StreamingModel:
         """Not asked for here: every answer is as good as every other."""
         return [[1 / len(answers)] * len(answers) for _ in questions]
 
+    async def preferences(self, prefix: str, base: str, variants: Sequence[str]) -> list[float]:  # noqa: ARG002 - not read
+        """Not asked for here either."""
+        return [0.0 for _ in variants]
+
     async def close(self) -> None:
         """Nothing to free."""
 

@@ -20,6 +20,7 @@ from inference.output import Output
 from inference.prefix_cache import PrefixCache
 from inference.repetition import RepetitionLimits
 from inference.request import Branch, BranchDecoded, BranchFinished, EngineEvent, FinishReason, Grammar, Request
+from inference.score_tree import ScoreTree
 from inference.sequence import KVSequence
 
 
@@ -92,27 +93,30 @@ class Forks:
                 yield from self._tell(drawn, ended)
 
     def score(self, row: int) -> tuple[tuple[float, ...], ...]:
-        """The log-probability of each id of each continuation, given the prompt and the ids before it."""
-        # Before anything else is decoded: the row is gone then.
-        first = [self._log_probability(row, each[0]) if each else 0.0 for each in self._request.score]
-        self._desk.cache.save_checkpoint(self._source, requested=False)
-        scores: list[tuple[float, ...]] = []
-        for continuation, start_score in zip(self._request.score, first, strict=True):
-            rows = [start_score] if continuation else []
-            for start in range(0, len(continuation) - 1, self._info.n_logit_rows):
-                piece = continuation[start : min(start + self._info.n_logit_rows, len(continuation) - 1)]
-                self._append(self._source, piece, every_row=True)
-                rows += [self._log_probability(at, continuation[start + at + 1]) for at in range(len(piece))]
-            self._back_to_prompt(self._source)
-            scores.append(tuple(rows))
-        return tuple(scores)
+        """The log-probability of each id of each continuation, given the prompt and the ids before it.
 
-    def _log_probability(self, row: int, token: int) -> float:
-        """The natural logarithm of the probability of ``token`` behind row ``row`` of the last decode."""
+        What several continuations begin with is decoded once.
+        """
+        tree = ScoreTree(self._request.score)
+        # Before anything else is decoded: the row is gone then.
+        tree.note((), self._scorer(row))
+        self._desk.cache.save_checkpoint(self._source, requested=False)
+        for stretch in tree.stretches():
+            self._back_to_prompt(self._source, stretch.path[: stretch.shared])
+            for start in range(stretch.shared, len(stretch.path), self._info.n_logit_rows):
+                piece = stretch.path[start : start + self._info.n_logit_rows]
+                self._append(self._source, piece, every_row=True)
+                for at in range(len(piece)):
+                    tree.note(stretch.path[: start + at + 1], self._scorer(at))
+        self._back_to_prompt(self._source)
+        return tree.scores()
+
+    def _scorer(self, row: int) -> Callable[[int], float]:
+        """Gives the natural logarithm of the probability of a token behind row ``row`` of the last decode."""
         logits = self._desk.backend.logits(row)
         highest = logits.max()
-        total = np.exp(logits - highest).sum(dtype=np.float64)  # the sum needs the width, a term does not
-        return float(logits[token] - highest) - math.log(total)
+        total = math.log(np.exp(logits - highest).sum(dtype=np.float64))
+        return lambda token: float(logits[token] - highest) - total
 
     def _open(self, number: int, branch: Branch, freed: ExitStack) -> _Growing:
         request = replace(
@@ -218,14 +222,13 @@ class Forks:
                 self._desk.cache.release(sequence)
         self._live.clear()
 
-    def _back_to_prompt(self, sequence: KVSequence) -> None:
-        self._desk.cache.trim(sequence, len(self._prompt))
-        self._fill(sequence)
-
-    def _fill(self, sequence: KVSequence) -> None:
-        """Read what a cut that had to fall back further has lost of the prompt."""
-        while (start := len(sequence)) < len(self._prompt):
-            self._append(sequence, self._prompt[start : start + self._info.n_batch], every_row=False)
+    def _back_to_prompt(self, sequence: KVSequence, behind: Sequence[int] = ()) -> None:
+        """Let ``sequence`` hold the prompt and the ids ``behind`` it, which it has held before, and nothing else."""
+        wanted = [*self._prompt, *behind]
+        self._desk.cache.trim(sequence, len(wanted))
+        # What a cut that had to fall back further has lost is read again.
+        while (start := len(sequence)) < len(wanted):
+            self._append(sequence, wanted[start : start + self._info.n_batch], every_row=False)
 
     def _append(self, sequence: KVSequence, tokens: Sequence[int], *, every_row: bool) -> None:
         start, count = len(sequence), len(tokens)

@@ -199,6 +199,11 @@ class Model(Protocol):
         """For each text its tokens, as they would follow ``prefix`` (plain text, no chat); the prefix is read once."""
         ...
 
+    async def preferences(self, prefix: str, base: str, variants: Sequence[str]) -> list[float]:
+        """For each variant how much likelier than ``base`` it is at the first token where it leaves it (natural
+        logarithm of the odds; minus infinity where it never does). Costs one reading of ``base``."""
+        ...
+
     async def close(self) -> None:
         """Free everything."""
         ...

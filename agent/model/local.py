@@ -21,7 +21,7 @@ from agent.model.formats.choice import choose_format, guess_small
 from agent.model.formats.literal import LiteralEncoder
 from agent.model.formats.schema import simplify
 from agent.model.response import Response
-from agent.model.scoring import score_texts, shares
+from agent.model.scoring import preferences, score_texts, shares
 from agent.model.transcript import Kind, Segment, Transcript
 from inference.engine import Engine
 from inference.errors import DecodeFailed, EngineClosed, HostUnreachable, ModelLoadError, NotEnoughMemory
@@ -122,6 +122,11 @@ class LocalModel:
         await self.start()
         plain = choose_format(self._engine, self._name, thinking=False)
         return await shares(self._engine, plain, questions, answers)
+
+    async def preferences(self, prefix: str, base: str, variants: Sequence[str]) -> list[float]:
+        """How much likelier each variant is than ``base`` where it leaves it; raises ModelError or EngineError."""
+        await self.start()
+        return await preferences(self._engine, prefix, base, variants)
 
     async def close(self) -> None:
         """Free everything."""

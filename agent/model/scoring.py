@@ -22,10 +22,8 @@ Ids = tuple[int, ...]
 async def score_texts(engine: Engine, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
     """For each plain text its tokens with their log-probabilities behind ``prefix``; raises EngineError."""
     tokenizer = engine.tokenizer
-    start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
-    tokens = (*start, *tokenizer.encode(prefix)) or tuple(tokenizer.encode("\n"))
     wanted = [tuple(tokenizer.encode(text)) for text in texts]
-    scores = await _log_probabilities(engine, tokens, wanted)
+    scores = await _log_probabilities(engine, _beginning(engine, prefix), wanted)
     return [
         [TokenScore(tokenizer.piece(i).decode("utf-8", "replace"), p) for i, p in zip(ids, found, strict=True)]
         for ids, found in zip(wanted, scores, strict=True)
@@ -53,6 +51,38 @@ async def shares(
     scores = await _log_probabilities(engine, prompts[0][:shared], wanted)
     sums = [sum(found[-len(replies[number % len(replies)]) :]) for number, found in enumerate(scores)]
     return [_normalised(sums[at : at + len(replies)]) for at in range(0, len(sums), len(replies))]
+
+
+async def preferences(engine: Engine, prefix: str, base: str, variants: Sequence[str]) -> list[float]:
+    """For each variant how much likelier than ``base`` it is where it leaves it: the logarithm of those odds.
+
+    Only the first token that differs counts, so reading ``base`` once tells it of any number of variants. A variant
+    that never leaves it gets minus infinity. Raises EngineError.
+    """
+    encode = engine.tokenizer.encode
+    base_ids = (*encode(base), *encode("\n"))
+    split: list[tuple[int, Ids]] = []
+    for variant in variants:
+        ids = (*encode(variant), *encode("\n"))
+        shared = common_prefix(base_ids, ids)
+        split.append((shared, ids[: shared + 1]))
+    apart = [(shared, ids) for shared, ids in split if len(ids) > shared < len(base_ids)]
+    if not apart:
+        return [-math.inf] * len(variants)
+    furthest = max(shared for shared, _ in apart)
+    start = _beginning(engine, prefix)
+    base_scores, *scores = await _log_probabilities(
+        engine, start, [base_ids[: furthest + 1], *(ids for _, ids in apart)]
+    )
+    odds = {ids: found[-1] - base_scores[shared] for (shared, ids), found in zip(apart, scores, strict=True)}
+    return [odds.get(ids, -math.inf) for _, ids in split]
+
+
+def _beginning(engine: Engine, prefix: str) -> Ids:
+    """The ids of a plain text at the beginning of a sequence; at least one."""
+    tokenizer = engine.tokenizer
+    start = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    return (*start, *tokenizer.encode(prefix)) or tuple(tokenizer.encode("\n"))
 
 
 async def _log_probabilities(engine: Engine, prefix: Ids, wanted: Sequence[Ids]) -> tuple[tuple[float, ...], ...]:

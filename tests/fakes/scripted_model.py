@@ -202,6 +202,10 @@ class ScriptedModel:
         """Every answer is as good as every other."""
         return [[1 / len(answers)] * len(answers) for _ in questions]
 
+    async def preferences(self, prefix: str, base: str, variants: Sequence[str]) -> list[float]:
+        """The earlier a variant comes the likelier it is."""
+        return [-float(number) for number in range(len(variants))]
+
     async def close(self) -> None:
         self.closed = True
 

@@ -1,0 +1,121 @@
+"""Which small change of the suspects' code a model would rather have written; it writes no code itself.
+
+A small model copies a mistake that it is shown, and yet it knows the right version when it reads it. So every change at
+one place (``tools.mutants``) is ranked by one reading of the present code: how much likelier than what stands there is
+what would stand there instead. On functions whose repair is such a change it comes first in most cases, at the cost of
+reading the function once more (docs/benchmarks.md). The tests decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from agent.evidence import Evidence, Sources, Suspect
+from agent.proposal import Edit
+from tools.mutants import Mutant, mutants
+from tools.syntax import language_of, parse
+
+Preferences = Callable[[str, str, Sequence[str]], Awaitable[Sequence[float]]]
+"""``agent.model.Model.preferences``."""
+
+_MOST_SUSPECTS = 3
+_MOST_LINES = 120  # of a definition: reading it should not take longer than writing it anew would
+_MOST_TEST_LINES = 24
+_LEAST_ODDS = -4.0  # what is e**4 times less likely than what stands there is not tried
+_FRAME_BONUS = 3.0  # a place where an exception was raised
+_SUSPECT_MALUS = 0.5  # for each suspect that is likelier
+
+
+@dataclass(frozen=True, slots=True)
+class SmallChange:
+    """A change at one place as an edit; ``line`` counts from 1, ``odds`` is how far it is preferred."""
+
+    edit: Edit
+    line: int
+    kind: str
+    odds: float
+
+
+async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferences) -> list[SmallChange]:
+    """Changes of the likeliest suspects, the best first; raises what ``prefer`` raises."""
+    suspects = [each for each in evidence.suspects if each.symbol is not None][:_MOST_SUSPECTS]
+    found: list[SmallChange] = []
+    for number, suspect in enumerate(suspects):
+        changes = _changes(suspect, sources, _names(evidence, sources))
+        if not changes:
+            continue
+        base = changes[0][1].old
+        odds = await prefer(_context(evidence, suspect, sources), base, [edit.new for _, edit in changes])
+        raised = _raised_at(evidence, suspect.path, sources)
+        for (mutant, edit), each in zip(changes, odds, strict=True):
+            value = each + (_FRAME_BONUS if mutant.line in raised else 0.0) - _SUSPECT_MALUS * number
+            if value >= _LEAST_ODDS:
+                found.append(SmallChange(edit, mutant.line, mutant.kind, value))
+    return sorted(found, key=lambda change: -change.odds)
+
+
+def _changes(suspect: Suspect, sources: Sources, names: Iterable[str]) -> list[tuple[Mutant, Edit]]:
+    """The mutants of a suspect as edits of its whole definition; those that break the syntax left out."""
+    symbol, language = suspect.symbol, language_of(suspect.path)
+    text = sources.text(suspect.path)
+    if symbol is None or language is None or symbol.end_line - symbol.start_line > _MOST_LINES:
+        return []
+    source = text.encode("utf-8", "replace")
+    first, last = symbol.start_line, symbol.end_line
+    lines = text.split("\n")
+    old = "\n".join(lines[first - 1 : last])
+    if text.count(old) != 1:
+        return []
+    below = len(lines) - last
+    found: list[tuple[Mutant, Edit]] = []
+    for mutant in mutants(suspect.path, source, (first, last), names):
+        changed = mutant.apply(source)
+        tree = parse(changed, language)
+        if tree is not None and not tree.root_node.has_error:
+            after = changed.decode("utf-8", "replace").split("\n")
+            new = "\n".join(after[first - 1 : len(after) - below])
+            found.append((mutant, Edit(suspect.path, old, new)))
+    return found
+
+
+def _context(evidence: Evidence, suspect: Suspect, sources: Sources) -> str:
+    """What the model reads before the definition: a failing test, and the file above it without other definitions."""
+    parts: list[str] = []
+    for _, excerpt in evidence.tests[:1]:
+        if excerpt is not None and excerpt.text.strip():
+            shown = "\n".join(excerpt.text.splitlines()[:_MOST_TEST_LINES])
+            parts.append(f"{_comment(excerpt.path)}\n{shown}\n\n\n")
+    assert suspect.symbol is not None
+    lines = sources.text(suspect.path).splitlines()
+    symbols = sources.symbols(suspect.path)
+    header = lines[: min((symbol.start_line for symbol in symbols), default=1) - 1]
+    outer = suspect.symbol.qualified_name.rpartition(".")[0]
+    for symbol in symbols:
+        if outer and symbol.qualified_name == outer:
+            inner = min(other.start_line for other in symbols if other.qualified_name.startswith(f"{outer}."))
+            header += lines[symbol.start_line - 1 : min(inner - 1, suspect.symbol.start_line - 1)]
+    parts.append("".join(f"{line}\n" for line in [_comment(suspect.path), *header]))
+    return "".join(parts)
+
+
+def _comment(text: str) -> str:
+    return f"{'#' if text.endswith(('.py', '.rb', '.sh')) else '//'} {text}"
+
+
+def _names(evidence: Evidence, sources: Sources) -> set[str]:
+    """Names that may have been meant: those of the suspects, of members of their classes, and in the failing tests."""
+    names = {suspect.symbol.name for suspect in evidence.suspects if suspect.symbol is not None}
+    for path in dict.fromkeys(suspect.path for suspect in evidence.suspects):
+        names |= {symbol.name for symbol in sources.symbols(path)}
+    for failure, excerpt in evidence.tests:
+        names |= set(re.findall(r"[A-Za-z_]\w+", failure.reason + " " + (excerpt.text if excerpt else "")))
+    return names
+
+
+def _raised_at(evidence: Evidence, path: str, sources: Sources) -> set[int]:
+    """The lines of a file that exceptions came out of; what an assertion of the test says has no such line."""
+    return {
+        place.line for failure, _ in evidence.tests for place in failure.places if sources.relative(place.path) == path
+    }
