@@ -1,8 +1,9 @@
 """The order in which ``agent fix`` tries things; pure.
 
-Reading is done once and shared by all attempts; an answer that starts behind the suspect's own head is short (often
-ten to sixty tokens). So many samples are cheaper than one long answer, and the tests are the judge. Asking again at
-temperature 0 gives the same code again, so everything after the first answer is drawn.
+Cheapest is a change that nobody has to write: what the model would rather have read at one place
+(``agent.small_changes``). Reading is done once and shared by all attempts; an answer that starts behind the suspect's
+own head is short (often ten to sixty tokens). So many samples are cheaper than one long answer, and the tests are the
+judge. Asking again at temperature 0 gives the same code again, so everything after the first answer is drawn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
+_FIRST_CHANGES = 3  # before anything is written: in most cases the right one is the first
+_MORE_CHANGES = 9
 
 
 class Shape(StrEnum):
@@ -22,11 +25,13 @@ class Shape(StrEnum):
     ANEW = "anew"  # like BODY, but the model is not shown the present body: it cannot copy the mistake
     LINE = "line"  # like ANEW, but behind the present lines down to one: only that line is written, the rest is kept
     FREE = "free"
+    CHANGE = "change"  # a small change of the present code; the model writes nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0.
+    """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0,
+    and of small changes which one it is, the likeliest first.
 
     ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh. ``wide``
     ones are shown more suspects than the likeliest.
@@ -43,14 +48,17 @@ class Attempt:
     max_tokens: int = 1024
 
 
-def direct_attempts(suspects: int, lines: int = 0) -> Iterator[Attempt]:
+def direct_attempts(suspects: int, lines: int = 0, changes: int = 0) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
-    has. Attempts of one prompt follow one another, because a change of prompt has to be read.
+    has, ``changes`` how many small changes are worth a try. Attempts of one prompt follow one another, because a change
+    of prompt has to be read.
     """
+    yield from _small_changes(0, min(changes, _FIRST_CHANGES))
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
+    yield from _small_changes(_FIRST_CHANGES, min(changes, _FIRST_CHANGES + _MORE_CHANGES))
     yield from _line_by_line(lines, 0.0)
     yield Attempt("the reason first", 0.0, Shape.REASON)
     round_number = 0
@@ -65,6 +73,11 @@ def direct_attempts(suspects: int, lines: int = 0) -> Iterator[Attempt]:
         yield from (replace(each, wide=True) for each in _line_by_line(lines, 1.0))
         yield Attempt("the failure fed back", 0.7, Shape.REASON, feedback=True)
         round_number += 1
+
+
+def _small_changes(first: int, end: int) -> Iterator[Attempt]:
+    for number in range(first, end):
+        yield Attempt("a small change", 0.0, Shape.CHANGE, line=number)
 
 
 def _line_by_line(lines: int, temperature: float) -> Iterator[Attempt]:

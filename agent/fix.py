@@ -20,6 +20,7 @@ from agent.messages import Usage
 from agent.repair import Candidate, DirectRepair, Repair, ToolRepair, Workbench, restoring_calls
 from agent.rewind import Mark
 from agent.session import Session
+from agent.small_changes import Preferences
 from tools.base import FileChange
 
 Emit = Callable[[AgentEvent], None]
@@ -54,11 +55,15 @@ class FixOptions:
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A session for fixing; ``direct`` when its model is asked for code instead of tool calls."""
+    """A session for fixing; ``direct`` when its model is asked for code instead of tool calls.
+
+    ``count`` gives the tokens of a text, ``prefer`` is the model's ``preferences``.
+    """
 
     session: Session
     direct: bool
     count: Callable[[str], int]
+    prefer: Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +152,22 @@ class FixJob:
             shown = ", ".join(f"{suspect.name} ({suspect.path})" for suspect in briefing.shown)
             self._emit(Notice(f"The failure points at {shown}."))
         wide = brief(evidence, sources, opened.count, WIDE_BRIEFING_TOKENS)
-        bench = Workbench(opened.session, sources, briefing, wide, self._test, self._emit, self._options.complaint)
+        bench = Workbench(
+            session=opened.session,
+            sources=sources,
+            evidence=evidence,
+            prefer=opened.prefer,
+            briefing=briefing,
+            wide=wide,
+            run_tests=self._test,
+            emit=self._emit,
+            complaint=self._options.complaint,
+        )
         return (DirectRepair if opened.direct else ToolRepair)(bench, first), opened.session
 
     async def _search(self, repair: Repair, best: Candidate) -> Candidate:
         """Attempts until green or spent; the best candidate (the start itself when none was better)."""
+        await repair.prepare()
         for attempt in repair.schedule():
             left = self._seconds_left()
             if left <= 0 or self._spent(repair.usage):

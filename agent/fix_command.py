@@ -133,7 +133,7 @@ class FixCommand:
         emit(opened.session.started())
         for notice in opened.notices:
             emit(Notice(notice))
-        return OpenedSession(opened.session, direct, opened.session.count)
+        return OpenedSession(opened.session, direct, opened.session.count, model.preferences)
 
     def _rules(self) -> Rules:
         rules = self._setup.rules.allowing(self._args.test)

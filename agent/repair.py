@@ -16,7 +16,7 @@ from agent.attempts import Attempt, Shape, direct_attempts, tool_attempts
 from agent.briefing import Briefing, code_without, describe_failures
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
-from agent.evidence import Sources, Suspect, gather
+from agent.evidence import Evidence, Sources, Suspect, gather
 from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import ToolCall, Usage
@@ -24,6 +24,7 @@ from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
 from agent.run import Limits, RunOptions
 from agent.session import Session
+from agent.small_changes import Preferences, SmallChange, likely_changes
 from prompts import load
 from tools.base import FileChange
 from tools.text import decode
@@ -51,10 +52,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """What a repair works with. ``sources`` are the files as they were at the start; ``wide`` shows more suspects."""
+    """What a repair works with. ``sources`` are the files as they were at the start; ``wide`` shows more suspects.
+
+    ``prefer`` is the model's opinion of small changes of the code that ``evidence`` points at.
+    """
 
     session: Session
     sources: Sources
+    evidence: Evidence
+    prefer: Preferences
     briefing: Briefing
     wide: Briefing
     run_tests: Callable[[], Awaitable[TestRun]]
@@ -73,6 +79,10 @@ class Repair(ABC):
         self._last = first
         self._start = bench.session.checkpoint()
         self.usage = Usage()
+
+    @abstractmethod
+    async def prepare(self) -> None:
+        """Find out what is to be known before the first attempt; raises EngineError."""
 
     @abstractmethod
     def schedule(self) -> Iterator[Attempt]:
@@ -121,15 +131,23 @@ class DirectRepair(Repair):
     def __init__(self, bench: Workbench, first: TestRun) -> None:
         super().__init__(bench, first)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
+        self._changes: list[SmallChange] = []
+
+    async def prepare(self) -> None:
+        """Rank the small changes: the model reads the suspects' code once."""
+        self._changes = await likely_changes(self._bench.evidence, self._bench.sources, self._bench.prefer)
 
     def schedule(self) -> Iterator[Attempt]:
         """The attempts, in their order."""
         shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
-        return direct_attempts(len(shown), len(body_lines(shown[0], self._bench.sources)) if known else 0)
+        lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
+        return direct_attempts(len(shown), lines, len(self._changes))
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
+        if attempt.shape is Shape.CHANGE:
+            return await self._try((self._changes[attempt.line].edit,))
         briefing = self._briefing(attempt)
         target = self._target(attempt)
         around = frame(attempt, target, self._bench.sources)
@@ -146,9 +164,15 @@ class DirectRepair(Repair):
         limits = Limits(turns=1, seconds=None if seconds == float("inf") else seconds)
         answer = await self._ask(self._begin(attempt), RunOptions(limits, response)) + around.rest
         edits = tuple(propose(answer, self._files(briefing), briefing.paths))
-        if not edits or edits in self._tried:
-            self._bench.emit(Notice("This answer changes nothing new." if edits else "This answer holds no change."))
-            self._last = self._tried.get(edits, self._last)
+        if not edits:
+            self._bench.emit(Notice("This answer holds no change."))
+            return None
+        return await self._try(edits)
+
+    async def _try(self, edits: tuple[Edit, ...]) -> Candidate | None:
+        if edits in self._tried:
+            self._bench.emit(Notice("This was tried before."))
+            self._last = self._tried[edits]
             return None
         self._bench.session.rewind_to(self._start, conversation=False)
         if not await self._apply(edits):
@@ -196,6 +220,9 @@ class ToolRepair(Repair):
         super().__init__(bench, first)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
+
+    async def prepare(self) -> None:
+        """Do nothing: the model finds out by itself."""
 
     def schedule(self) -> Iterator[Attempt]:
         """The attempts, in their order."""

@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 # As permission rules take them: globs on the path relative to the workspace, or names of folders.
 TEST_PATTERNS = (
-    "tests", "test", "__tests__", "spec", "test_*.py", "*_test.py", "conftest.py", "*.test.*", "*.spec.*",
-    "*_test.go", "*_spec.rb", "*_test.rb", "*Test.java", "*Tests.java", "*_test.cc", "*_test.cpp",
+    "tests", "test", "__tests__", "spec", "conftest.py", "test.*", "tests.*", "test_*.*", "*_test.*", "*.test.*",
+    "*.spec.*", "*_spec.rb", "*Test.java", "*Tests.java",
 )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class Repair:
         self.before = tree(root)
         self.events: list[AgentEvent] = []
         self.model = ScriptedModel([])
+        self.favourite = ""  # what the model would rather read; nothing else is worth a try
 
     def run(self, script: Sequence[Script], options: FixOptions | None = None, *, direct: bool = True) -> FixOutcome:
         options = options or FixOptions(COMMAND, attempts=len(script))
@@ -67,7 +68,8 @@ class Repair:
         stage = Stage(self.root, [ReadTool(), EditTool(), WriteTool(), BashTool()], Mode.YOLO, rules)
 
         async def open_session(enough: bool) -> OpenedSession:
-            return OpenedSession(stage.session(self.model), direct and enough, lambda text: len(text) // 4)
+            session = stage.session(self.model)
+            return OpenedSession(session, direct and enough, lambda text: len(text) // 4, self.prefer)
 
         return FixJob(
             options,
@@ -76,6 +78,9 @@ class Repair:
             open_session,
             self.events.append,
         )
+
+    async def prefer(self, _prefix: str, _base: str, variants: Sequence[str]) -> list[float]:
+        return [5.0 if self.favourite and self.favourite in each else float("-inf") for each in variants]
 
     def of(self, kind: type[AgentEvent]) -> list[AgentEvent]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -90,6 +95,22 @@ def test_the_first_answer_repairs_and_the_tests_say_so(tmp_path: Path) -> None:
     assert changed == {"orders/pricing.py"}
     assert [run.green for run in repair.of(TestsFinished) if isinstance(run, TestsFinished)] == [False, True]
     assert len(repair.of(FileChanged)) == 1
+
+
+def test_the_small_change_that_the_model_likes_best_is_tried_before_it_writes_anything(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    repair.favourite = "line.quantity >= BULK_QUANTITY"
+    outcome = repair.run([], FixOptions(COMMAND, attempts=1))
+    assert (outcome.green, outcome.attempts, outcome.usage.decoded_tokens) == (True, 1, 0)
+    assert "if line.quantity >= BULK_QUANTITY:" in (tmp_path / "orders/pricing.py").read_text()
+
+
+def test_when_no_small_change_helps_the_model_is_asked_as_ever(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    repair.favourite = "line.quantity < BULK_QUANTITY"
+    outcome = repair.run([Scripted(GOOD)], FixOptions(COMMAND, attempts=2))
+    assert (outcome.green, outcome.attempts) == (True, 2)
+    assert "line.quantity <" not in (tmp_path / "orders/pricing.py").read_text()
 
 
 def test_the_prompt_holds_the_failing_test_the_reason_and_the_suspected_code(tmp_path: Path) -> None:
