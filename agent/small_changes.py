@@ -8,6 +8,7 @@ reading the function once more (docs/benchmarks.md). The tests decide.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ _MOST_LINES = 120  # of a definition: reading it should not take longer than wri
 _MOST_TEST_LINES = 24
 _LEAST_ODDS = -4.0  # what is e**4 times less likely than what stands there is not tried
 _FRAME_BONUS = 3.0  # a place where an exception was raised
+_WRONG_NAME_BONUS = 12.0  # the failure itself says that this name is none; for a name that is written like it
 _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
+_WRONG_NAME = re.compile(r"(?:no attribute|name|field|symbol) ['`\"](\w+)['`\"]|\b(\w+) is not (?:defined|a function)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,9 @@ async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferenc
             continue
         base = changes[0][1].old
         odds = await prefer(_context(evidence, suspect, sources), base, [edit.new for _, edit in changes])
-        raised = _raised_at(evidence, suspect.path, sources)
+        bonus = _bonus(evidence, suspect.path, sources)
         for (mutant, edit), each in zip(changes, odds, strict=True):
-            value = each + (_FRAME_BONUS if mutant.line in raised else 0.0) - _SUSPECT_MALUS * number
+            value = each + bonus(mutant) - _SUSPECT_MALUS * number
             if value >= _LEAST_ODDS:
                 found.append(SmallChange(edit, mutant.line, mutant.kind, value))
     return sorted(found, key=lambda change: -change.odds)
@@ -114,8 +117,22 @@ def _names(evidence: Evidence, sources: Sources) -> set[str]:
     return names
 
 
-def _raised_at(evidence: Evidence, path: str, sources: Sources) -> set[int]:
-    """The lines of a file that exceptions came out of; what an assertion of the test says has no such line."""
-    return {
-        place.line for failure, _ in evidence.tests for place in failure.places if sources.relative(place.path) == path
-    }
+def _bonus(evidence: Evidence, path: str, sources: Sources) -> Callable[[Mutant], float]:
+    """What the failures say for a mutant: where exceptions came out of this file, and which name is wrong.
+
+    What an assertion of the test says has no such line.
+    """
+    text = sources.text(path).encode("utf-8", "replace")
+    failures = [failure for failure, _ in evidence.tests]
+    raised = {place.line for each in failures for place in each.places if sources.relative(place.path) == path}
+    wrong = {name for each in failures for found in _WRONG_NAME.findall(each.reason) for name in found if name}
+
+    def bonus(mutant: Mutant) -> float:
+        if mutant.line not in raised:
+            return 0.0
+        replaced = text[mutant.start : mutant.end].decode("utf-8", "replace")
+        if mutant.kind == "name" and replaced in wrong:
+            return _WRONG_NAME_BONUS * difflib.SequenceMatcher(None, replaced, mutant.text).ratio()
+        return _FRAME_BONUS
+
+    return bonus

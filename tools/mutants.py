@@ -285,11 +285,13 @@ def _is_called(node: Node) -> bool:
 
 
 def _is_definition(node: Node) -> bool:
-    """A name where it is given, not used: of a function, a parameter, a keyword argument."""
+    """A name where it is given, not used: of a function, a parameter, a keyword argument, a variable."""
     parent = node.parent
     if parent is None:
         return False
     if "parameter" in parent.type or parent.type in _DEFINITIONS:
+        return True
+    if parent.type == "assignment" and parent.child_by_field_name("left") == node:
         return True
     return parent.type == "keyword_argument" and parent.child_by_field_name("name") == node
 
