@@ -1,12 +1,13 @@
 """Reads what a test command printed: how many failed, which, where and why.
 
-It runs nothing and touches no file. pytest and unittest are understood in detail; of anything else, the places
-(``path:line``) and the end of the output.
+It runs nothing and touches no file. pytest, unittest and node's test runner are understood in detail; of anything else,
+the places (``path:line``) and the end of the output.
 """
 
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 
 _PYTEST_HEADING = re.compile(r"^_{3,} (?:ERROR (?:collecting|at (?:setup|teardown) of) )?(.+?) _{3,}$", re.MULTILINE)
@@ -16,6 +17,11 @@ _PYTEST_CLOSING = re.compile(r"^(?:=+ )?((?:\d+ \w+(?:, )?)+|no tests ran) in [\
 _UNITTEST_HEADING = re.compile(r"^(?:FAIL|ERROR): (\S+)(?: \((.+?)\))?.*\n(?:.*\n)?-{20,}$", re.MULTILINE)
 _UNITTEST_RAN = re.compile(r"^Ran (\d+) tests? in", re.MULTILINE)
 _UNITTEST_FAILED = re.compile(r"^FAILED \((.+)\)$", re.MULTILINE)
+_NODE_COUNT = re.compile(r"^(?:#|ℹ) (pass|fail) (\d+)$", re.MULTILINE)
+_TAP_FAILED = re.compile(r"^(?P<margin> *)not ok \d+ - (?P<name>.+)\n(?P<text>(?:(?P=margin)  .*\n|\n)*)", re.MULTILINE)
+_SPEC_FAILED = re.compile(
+    r"^(?P<place>test at \S+)\n✖ (?P<name>.+?) \([\d.]+ms\)\n(?P<text>(?: .*\n|\n)*)", re.MULTILINE
+)
 _FRAME = re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>\S+))?')
 _PLACE = re.compile(r"(?P<path>[\w./\\+-]*\w\.(?!\d)\w{1,5}):(?P<line>\d+)(?::\d+)?(?::? in (?P<function>\w+))?")
 _NOT_OWN = re.compile(r"site-packages|/lib/python|<frozen|<string>")
@@ -80,6 +86,8 @@ def read_test_run(command: str, exit_code: int, output: str, seconds: float, *, 
     """A TestRun from what the command printed (stdout and stderr together, without colours)."""
     if _UNITTEST_RAN.search(output) and not _PYTEST_CLOSING.search(output):
         passed, failed, failures = _read_unittest(output)
+    elif len(_NODE_COUNT.findall(output)) == len(("pass", "fail")):
+        passed, failed, failures = _read_node(output)
     else:
         passed, failed, failures = _read_pytest(output)
     if timed_out:
@@ -121,6 +129,28 @@ def _read_unittest(output: str) -> tuple[int | None, int | None, tuple[FailedTes
     counts = _UNITTEST_FAILED.search(output)
     bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", counts[1])) if counts else 0
     return (int(ran[1]) - bad if ran else None), bad, tuple(failures)
+
+
+def _read_node(output: str) -> tuple[int | None, int | None, tuple[FailedTest, ...]]:
+    """Both of its reporters: TAP, and the one for people. A suite that failed for its tests is none of them."""
+    counts = {word: int(n) for word, n in _NODE_COUNT.findall(output)}
+    found = [
+        (match["name"].strip(), match.groupdict().get("place", "") + "\n" + match["text"])
+        for pattern in (_TAP_FAILED, _SPEC_FAILED)
+        for match in pattern.finditer(output + "\n")
+    ]
+    failures = [
+        FailedTest(name, _node_reason(text), textwrap.dedent(text).strip("\n"), _places(text))
+        for name, text in found
+        if "subtestsFailed" not in text
+    ]
+    return counts["pass"], counts["fail"], tuple(failures)
+
+
+def _node_reason(text: str) -> str:
+    """``error:`` of TAP, on one line or the first of several; or the first line that names an error."""
+    said = re.search(r"^ *error: (?:\|-\n *)?(\S.*)$", text, re.MULTILINE)
+    return said[1].strip("'\" ") if said else _reason(re.sub(r"^ +", "", text, flags=re.MULTILINE))
 
 
 def _whole_output(output: str) -> FailedTest:

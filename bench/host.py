@@ -233,6 +233,11 @@ def end_hosts() -> None:
     wait_until_gone(found)
 
 
+def _stop(_signal: int, _frame: object) -> None:
+    """End in the ordinary way, so that hosts are ended, too."""
+    sys.exit(1)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="1.5b", choices=["0.5b", "1.5b"])
@@ -242,7 +247,7 @@ def main() -> int:
     given = parser.parse_args()
     model = MODELS / f"qwen2.5-coder-{given.size}-instruct-q4_k_m.gguf"
     holds = True
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that hosts are ended, too
+    signal.signal(signal.SIGTERM, _stop)
     with tempfile.TemporaryDirectory(prefix="hosts-") as folder:
         os.environ["XDG_RUNTIME_DIR"] = folder
         state = Path(folder) / "state"

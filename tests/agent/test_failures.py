@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,36 @@ def test_an_unknown_runner_gives_its_last_lines_and_places() -> None:
     result = read_test_run("cargo test", 101, output, 1.0)
     assert [(place.path, place.line) for place in result.failures[0].places] == [("src/lib.rs", 12)]
     assert result.summary == "exit code 101"
+
+
+NODE_TEST = """\
+import assert from "node:assert";
+import { describe, test } from "node:test";
+import { merge } from "../src/merge.js";
+
+describe("merge", () => {
+  test("touching is one", () => {
+    assert.deepStrictEqual(merge([[1, 3], [3, 5]]), [[1, 5]]);
+  });
+  test("nothing stays nothing", () => {
+    assert.deepStrictEqual(merge([]), []);
+  });
+});
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("reporter", ["tap", "spec"])
+def test_nodes_own_runner_is_understood_whatever_its_reporter(tmp_path: Path, reporter: str) -> None:
+    for name, text in (("src/merge.js", "export const merge = (all) => all;\n"), ("test/merge.test.js", NODE_TEST)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(text)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    command = ["node", "--test", f"--test-reporter={reporter}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    run = read_test_run("node --test", done.returncode, done.stdout, 0.1)
+    assert (run.passed, run.failed) == (1, 1)
+    [failure] = run.failures
+    assert failure.name == "touching is one"
+    assert "Expected values to be strictly deep-equal" in failure.reason
+    assert any(place.path.endswith("test/merge.test.js") and place.line == 7 for place in failure.places)
