@@ -6,6 +6,7 @@ is in ``agent.repair``.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from agent.attempts import Attempt
 from agent.briefing import brief
 from agent.errors import TestCommandError
 from agent.events import AgentEvent, AttemptStarted, Notice, RunEnd, RunFinished, TestsFinished, TestsStarted
-from agent.evidence import Sources, gather
+from agent.evidence import Evidence, Sources, gather
 from agent.failures import TestRun
 from agent.messages import Usage
 from agent.repair import Candidate, DirectRepair, Repair, ToolRepair, Workbench, restoring_calls
@@ -33,6 +34,8 @@ WIDE_BRIEFING_TOKENS = 1000
 _LAST_TEST_SECONDS = 10.0
 # A first run that hangs must leave time for the repair.
 _FIRST_TEST_SHARE = 0.2
+# So many attempts go on from a change that helped a part of the tests, before others are tried from the start.
+_PATIENCE = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,11 @@ class FixJob:
         check_usable(first)
         if first.green and not self._options.complaint:
             return self._finish(first, Candidate(first), applied=False, usage=Usage())
-        repair, session = await self._prepare(first)
-        start = session.checkpoint()
+        opened, evidence = await self._prepare(first)
+        session, start = opened.session, opened.session.checkpoint()
+        repair = self._repair(opened, evidence, first)
         try:
-            best = await self._search(repair, Candidate(first))
+            best = await self._search(opened, repair, Candidate(first))
         except BaseException:  # cancelled, or failed: either way the files go back before anyone looks at them
             if not self._options.keep:
                 session.rewind_to(start, conversation=False)
@@ -138,37 +142,43 @@ class FixJob:
         applied = await self._settle(session, start, best, first)
         return self._finish(first, best, applied, repair.usage)
 
-    async def _prepare(self, first: TestRun) -> tuple[Repair, Session]:
-        sources = self._sources()
-        evidence = gather(first, sources)
+    async def _prepare(self, first: TestRun) -> tuple[OpenedSession, Evidence]:
+        evidence = gather(first, self._sources())
         if first.timed_out and not evidence.suspects:
             raise TestCommandError(
                 f"`{first.command}` did not end within {first.seconds:.0f} s and does not say where it hangs; "
                 "give --test a quicker command, or more time with --test-timeout and --max-seconds."
             )
-        opened = await self._open_session(bool(evidence.suspects))
+        return await self._open_session(bool(evidence.suspects)), evidence
+
+    def _repair(self, opened: OpenedSession, evidence: Evidence, first: TestRun, origin: Mark | None = None) -> Repair:
+        sources = self._sources()
         briefing = brief(evidence, sources, opened.count, BRIEFING_TOKENS)
         if briefing.shown:
             shown = ", ".join(f"{suspect.name} ({suspect.path})" for suspect in briefing.shown)
             self._emit(Notice(f"The failure points at {shown}."))
-        wide = brief(evidence, sources, opened.count, WIDE_BRIEFING_TOKENS)
         bench = Workbench(
             session=opened.session,
             sources=sources,
             evidence=evidence,
             prefer=opened.prefer,
             briefing=briefing,
-            wide=wide,
+            wide=brief(evidence, sources, opened.count, WIDE_BRIEFING_TOKENS),
             run_tests=self._test,
             emit=self._emit,
             complaint=self._options.complaint,
         )
-        return (DirectRepair if opened.direct else ToolRepair)(bench, first), opened.session
+        return (DirectRepair if opened.direct else ToolRepair)(bench, first, origin)
 
-    async def _search(self, repair: Repair, best: Candidate) -> Candidate:
-        """Attempts until green or spent; the best candidate (the start itself when none was better)."""
+    async def _search(
+        self, opened: OpenedSession, repair: Repair, best: Candidate, patience: int | None = None
+    ) -> Candidate:
+        """Attempts until green, spent or out of ``patience``; the best candidate (``best`` when none was better).
+
+        From a change that helps a part of the failing tests the search goes on: one mistake of several is mended.
+        """
         await repair.prepare()
-        for attempt in repair.schedule():
+        for attempt in itertools.islice(repair.schedule(), patience):
             left = self._seconds_left()
             if left <= 0 or self._spent(repair.usage):
                 break
@@ -177,8 +187,20 @@ class FixJob:
             candidate = await repair.attempt(self._numbered(attempt), left)
             if candidate is not None and candidate.failed < best.failed:
                 best = candidate
+                if not best.run.green:
+                    best = await self._go_on(opened, repair, best)
             if best.run.green and best.changes:
                 break
+        return best
+
+    async def _go_on(self, opened: OpenedSession, repair: Repair, best: Candidate) -> Candidate:
+        """Search on from the files as ``best`` has left them; ``repair`` can go on from its own start afterwards."""
+        repair.forget()
+        self._emit(Notice(f"Better: {best.run.summary}. Going on from there."))
+        following = self._repair(opened, gather(best.run, self._sources()), best.run, repair.origin)
+        following.usage = repair.usage
+        best = await self._search(opened, following, best, _PATIENCE)
+        repair.usage = following.usage
         return best
 
     def _spent(self, usage: Usage) -> bool:

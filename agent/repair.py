@@ -22,6 +22,7 @@ from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import ToolCall, Usage
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
+from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
 from agent.small_changes import Preferences, SmallChange, likely_changes
@@ -73,11 +74,13 @@ class Repair(ABC):
 
     _again: ClassVar[str]  # the prompt that goes on from a failure
 
-    def __init__(self, bench: Workbench, first: TestRun) -> None:
+    def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
+        """``first`` is what the tests say of the files as they are; changes are told from ``origin`` on (None: now)."""
         self._bench = bench
         self._first = first
         self._last = first
         self._start = bench.session.checkpoint()
+        self.origin = origin or self._start
         self.usage = Usage()
 
     @abstractmethod
@@ -91,6 +94,10 @@ class Repair(ABC):
     @abstractmethod
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """Make one try of at most ``seconds``; None when it left nothing to test."""
+
+    def forget(self) -> None:
+        """Leave the files as they are and forget what was said, so that another repair can go on from them."""
+        self._bench.session.rewind_to(self._start, files=False)
 
     def _begin(self, attempt: Attempt) -> str:
         """Bring transcript and files to where the attempt starts; the text to submit."""
@@ -120,7 +127,7 @@ class Repair(ABC):
 
     async def _judge(self) -> Candidate:
         self._last = await self._bench.run_tests()
-        return Candidate(self._last, tuple(self._bench.session.changes_since(self._start)))
+        return Candidate(self._last, tuple(self._bench.session.changes_since(self.origin)))
 
 
 class DirectRepair(Repair):
@@ -128,8 +135,8 @@ class DirectRepair(Repair):
 
     _again = "fix/again"
 
-    def __init__(self, bench: Workbench, first: TestRun) -> None:
-        super().__init__(bench, first)
+    def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
+        super().__init__(bench, first, origin)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
         self._changes: list[SmallChange] = []
 
@@ -216,8 +223,8 @@ class ToolRepair(Repair):
 
     _again = "fix/again_tools"
 
-    def __init__(self, bench: Workbench, first: TestRun) -> None:
-        super().__init__(bench, first)
+    def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
+        super().__init__(bench, first, origin)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
 

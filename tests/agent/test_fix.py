@@ -147,6 +147,41 @@ def test_attempts_go_on_until_one_is_green_and_each_starts_from_the_same_files(t
     assert "return -7" not in (tmp_path / "orders/pricing.py").read_text()
 
 
+TWO = {
+    "stats.py": (
+        "def total(values):\n    result = 0\n    for value in values:\n        result -= value\n    return result\n"
+        "\n\ndef longest(words):\n    return min(words, key=len)\n"
+    ),
+    "test_stats.py": (
+        "import unittest\n\nfrom stats import longest, total\n\n\nclass StatsTest(unittest.TestCase):\n"
+        "    def test_total(self):\n        self.assertEqual(total([1, 2]), 3)\n\n"
+        '    def test_longest(self):\n        self.assertEqual(longest(["a", "bb"]), "bb")\n'
+    ),
+}
+
+
+def test_two_mistakes_are_mended_one_after_the_other(tmp_path: Path) -> None:
+    repair = Repair(tmp_path, TWO)
+    total = "```python\ndef total(values):\n    return sum(values)\n```"
+    longest = "```python\ndef longest(words):\n    return max(words, key=len)\n```"
+    outcome = repair.run([Scripted(longest), Scripted("I do not know."), Scripted(total)])
+    assert (outcome.green, outcome.applied, outcome.attempts) == (True, True, 3)
+    assert [run.failed for run in repair.of(TestsFinished) if isinstance(run, TestsFinished)] == [2, 1, 0]
+    assert [change.path for change in outcome.changes] == ["stats.py"]
+    text = (tmp_path / "stats.py").read_text()
+    assert "max(words" in text
+    assert "sum(values)" in text
+
+
+def test_what_helped_a_part_of_the_tests_is_left_again_when_it_leads_nowhere(tmp_path: Path) -> None:
+    repair = Repair(tmp_path, TWO)
+    trap = "```python\ndef longest(words):\n    return 'bb'\n```"
+    whole = TWO["stats.py"].replace("-=", "+=").replace("min(", "max(")
+    outcome = repair.run([Scripted(trap), *[Scripted("No idea.")] * 24, Scripted(f"```python\n{whole}```")])
+    assert (outcome.green, outcome.attempts) == (True, 26)
+    assert "'bb'" not in (tmp_path / "stats.py").read_text()
+
+
 def test_files_are_as_before_when_nothing_helped(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     outcome = repair.run([Scripted(WORSE), Scripted(WORSE)])
