@@ -203,8 +203,8 @@ class ScriptedModel:
         return [[1 / len(answers)] * len(answers) for _ in questions]
 
     async def preferences(self, prefix: str, base: str, variants: Sequence[str]) -> list[float]:
-        """The earlier a variant comes the likelier it is."""
-        return [-float(number) for number in range(len(variants))]
+        """Whatever stands there is what it would have written."""
+        return [float("-inf") for _ in variants]
 
     async def close(self) -> None:
         self.closed = True
