@@ -7,7 +7,14 @@ import sys
 import time
 
 # The quick ones first; the last one takes up to an hour on two cores.
-SCRIPTS = ("bench.constraint", "bench.decode_overhead", "bench.barriers", "bench.prefix_reuse", "bench.fix")
+SCRIPTS = (
+    "bench.constraint",
+    "bench.decode_overhead",
+    "bench.barriers",
+    "bench.prefix_reuse",
+    "bench.fix",
+    "bench.slips",
+)
 
 
 def main() -> int:

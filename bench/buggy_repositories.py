@@ -32,9 +32,14 @@ class Task:
         (root / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n")
         (root / "solution.py").write_text(self.source)
         (root / "tests" / f"test_{self.entry_point}.py").write_text(self.test)
-        identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
-        for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "A function and its tests"]):
-            subprocess.run(["git", *command], cwd=root, check=True)
+        commit_all(root, "A function and its tests")
+
+
+def commit_all(root: Path, message: str) -> None:
+    """Make ``root`` a repository with one commit of everything."""
+    identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", message]):
+        subprocess.run(["git", *command], cwd=root, check=True)
 
 
 def load(data: Path = DEFAULT_DATA) -> list[Task]:
