@@ -1,7 +1,7 @@
 """Claim: `agent fix` repairs small repositories with slips that the public sets do not have.
 
 Twelve of them, written for the purpose (bench/data/slips, one file each): a missing import, a missing colon, arguments
-in the wrong order in another file, a missing ``self``, a shared default, a misspelt attribute, two mistakes at once, ...;
+in the wrong order in another file, a missing ``self``, a shared default, a misspelt attribute, two mistakes at once;
 Python, JavaScript and C. Each is repaired by the real command line. Prints a line for each and the claim.
 
     python -m bench.slips [NAME...] [--seconds 120] [--model NAME]
