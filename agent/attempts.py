@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
-_FIRST_CHANGES = 3  # before anything is written: in most cases the right one is the first
-_MORE_CHANGES = 9
+_FIRST_CHANGES = 4  # before anything is written: where one of them is right, it is mostly among these
+_MORE_CHANGES = 8
 
 
 class Shape(StrEnum):

@@ -31,7 +31,7 @@ def write(name: str, root: Path) -> str:
     for path, text in zip(parts[::2], parts[1::2], strict=True):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
-    (root / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n/test\n")
+    (root / ".gitignore").write_text("__pycache__/\n.pytest_cache/\n")
     commit_all(root, "Code and its tests")
     return re.sub(r"^python ", f"{sys.executable} ", head.removeprefix("command:").strip())
 

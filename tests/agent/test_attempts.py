@@ -44,7 +44,7 @@ def test_more_code_is_read_only_when_what_was_likeliest_did_not_help() -> None:
 
 def test_small_changes_come_first_and_the_less_likely_ones_after_the_first_answers() -> None:
     shapes = [each.shape for each in islice(direct_attempts(1, changes=30), 15)]
-    assert shapes == [*[Shape.CHANGE] * 3, Shape.BODY, Shape.ANEW, *[Shape.CHANGE] * 9, Shape.REASON]
+    assert shapes == [*[Shape.CHANGE] * 4, Shape.BODY, Shape.ANEW, *[Shape.CHANGE] * 8, Shape.REASON]
     numbers = [each.line for each in islice(direct_attempts(1, changes=30), 15) if each.shape is Shape.CHANGE]
     assert numbers == list(range(12))
     assert [each.shape for each in islice(direct_attempts(1, changes=1), 3)] == [Shape.CHANGE, Shape.BODY, Shape.ANEW]

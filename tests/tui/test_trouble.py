@@ -90,7 +90,7 @@ def test_the_first_start_offers_models_with_what_fits_and_shows_the_fetching(
 
         async with door.show(door.host(model, opener=opener), model, size) as window:
             await on(window, PickerScreen)
-            assert "Esc leaves" in window.screen_text
+            await window.until(lambda: "Esc leaves" in window.screen_text)
             await window.press("e", "2", "b")  # a low list shows what suits this machine's memory, wherever that is
             await window.until(lambda: any("Gemma 4 E2B" in row for row in window.rows))
             rows = [row for row in window.rows if "Gemma 4 E2B" in row]
