@@ -1,9 +1,9 @@
 """The order in which ``agent fix`` tries things; pure.
 
-Cheapest is a change that nobody has to write: what the model would rather have read at one place
-(``agent.small_changes``). Reading is done once and shared by all attempts; an answer that starts behind the suspect's
-own head is short (often ten to sixty tokens). So many samples are cheaper than one long answer, and the tests are the
-judge. Asking again at temperature 0 gives the same code again, so everything after the first answer is drawn.
+Reading is done once and shared by all attempts; an answer that starts behind the suspect's own head is short (often
+ten to sixty tokens). So many samples are cheaper than one long answer, and the tests are the judge. Asking again at
+temperature 0 gives the same code again, so everything after the first answers is drawn. Between them stand changes that
+nobody has to write: what the model would rather have read at one place (``agent.small_changes``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
-_FIRST_CHANGES = 4  # before anything is written: where one of them is right, it is mostly among these
-_MORE_CHANGES = 8
+MOST_CHANGES = 12  # where one of them is right, it is mostly among the first
 
 
 class Shape(StrEnum):
@@ -48,17 +47,20 @@ class Attempt:
     max_tokens: int = 1024
 
 
-def direct_attempts(suspects: int, lines: int = 0, changes: int = 0) -> Iterator[Attempt]:
+def direct_attempts(suspects: int, lines: int = 0, *, changes_first: bool = False) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
-    has, ``changes`` how many small changes are worth a try. Attempts of one prompt follow one another, because a change
-    of prompt has to be read.
+    has. ``changes_first`` is for failures that say themselves what is wrong at which place: ranking small changes costs
+    a reading of the code, so otherwise the first answers come before them. Attempts of one prompt follow one another,
+    because a change of prompt has to be read.
     """
-    yield from _small_changes(0, min(changes, _FIRST_CHANGES))
+    if changes_first:
+        yield from _small_changes()
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
-    yield from _small_changes(_FIRST_CHANGES, min(changes, _FIRST_CHANGES + _MORE_CHANGES))
+    if not changes_first:
+        yield from _small_changes()
     yield from _line_by_line(lines, 0.0)
     yield Attempt("the reason first", 0.0, Shape.REASON)
     round_number = 0
@@ -75,8 +77,8 @@ def direct_attempts(suspects: int, lines: int = 0, changes: int = 0) -> Iterator
         round_number += 1
 
 
-def _small_changes(first: int, end: int) -> Iterator[Attempt]:
-    for number in range(first, end):
+def _small_changes() -> Iterator[Attempt]:
+    for number in range(MOST_CHANGES):
         yield Attempt("a small change", 0.0, Shape.CHANGE, line=number)
 
 

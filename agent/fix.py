@@ -6,7 +6,6 @@ is in ``agent.repair``.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -177,10 +176,10 @@ class FixJob:
 
         From a change that helps a part of the failing tests the search goes on: one mistake of several is mended.
         """
-        await repair.prepare()
-        for attempt in itertools.islice(repair.schedule(), patience):
+        last = None if patience is None else self._number + patience
+        async for attempt in repair.schedule():
             left = self._seconds_left()
-            if left <= 0 or self._spent(repair.usage):
+            if left <= 0 or self._spent(repair.usage) or self._number == last:
                 break
             self._number += 1
             self._emit(AttemptStarted(self._number, attempt.strategy))

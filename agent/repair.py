@@ -6,7 +6,7 @@ Which tries are made in which order is ``agent.attempts``'s matter; what is kept
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -25,7 +25,7 @@ from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
-from agent.small_changes import Preferences, SmallChange, likely_changes
+from agent.small_changes import Preferences, SmallChange, likely_changes, names_a_wrong_name
 from prompts import load
 from tools.base import FileChange
 from tools.text import decode
@@ -84,12 +84,8 @@ class Repair(ABC):
         self.usage = Usage()
 
     @abstractmethod
-    async def prepare(self) -> None:
-        """Find out what is to be known before the first attempt; raises EngineError."""
-
-    @abstractmethod
-    def schedule(self) -> Iterator[Attempt]:
-        """The attempts, in their order; endless."""
+    def schedule(self) -> AsyncIterator[Attempt]:
+        """The attempts, in their order; endless. Raises EngineError where the model is asked for the order."""
 
     @abstractmethod
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
@@ -138,23 +134,28 @@ class DirectRepair(Repair):
     def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
         super().__init__(bench, first, origin)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
-        self._changes: list[SmallChange] = []
+        self._changes: Sequence[SmallChange] | None = None  # ranked when the first is wanted
 
-    async def prepare(self) -> None:
-        """Rank the small changes: the model reads the suspects' code once."""
-        self._changes = await likely_changes(self._bench.evidence, self._bench.sources, self._bench.prefer)
-
-    def schedule(self) -> Iterator[Attempt]:
+    async def schedule(self) -> AsyncIterator[Attempt]:
         """The attempts, in their order."""
         shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
-        return direct_attempts(len(shown), lines, len(self._changes))
+        first = names_a_wrong_name(self._bench.evidence)
+        for attempt in direct_attempts(len(shown), lines, changes_first=first):
+            if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
+                yield attempt
+
+    async def _ranked(self) -> Sequence[SmallChange]:
+        """The small changes: the model reads the suspects' code once."""
+        if self._changes is None:
+            self._changes = await likely_changes(self._bench.evidence, self._bench.sources, self._bench.prefer)
+        return self._changes
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
         if attempt.shape is Shape.CHANGE:
-            return await self._try((self._changes[attempt.line].edit,))
+            return await self._try(((await self._ranked())[attempt.line].edit,))
         briefing = self._briefing(attempt)
         target = self._target(attempt)
         around = frame(attempt, target, self._bench.sources)
@@ -228,12 +229,10 @@ class ToolRepair(Repair):
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
 
-    async def prepare(self) -> None:
-        """Do nothing: the model finds out by itself."""
-
-    def schedule(self) -> Iterator[Attempt]:
+    async def schedule(self) -> AsyncIterator[Attempt]:
         """The attempts, in their order."""
-        return tool_attempts()
+        for attempt in tool_attempts():
+            yield attempt
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One run of the loop and the tests."""

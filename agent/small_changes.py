@@ -62,6 +62,11 @@ async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferenc
     return sorted(found, key=lambda change: -change.odds)
 
 
+def names_a_wrong_name(evidence: Evidence) -> bool:
+    """Whether a failure says itself that a name is none."""
+    return any(_WRONG_NAME.search(failure.reason) for failure, _ in evidence.tests)
+
+
 def _changes(suspect: Suspect, sources: Sources, names: Iterable[str]) -> list[tuple[Mutant, Edit]]:
     """The mutants of a suspect as edits of its whole definition; those that break the syntax left out."""
     symbol, language = suspect.symbol, language_of(suspect.path)

@@ -97,19 +97,28 @@ def test_the_first_answer_repairs_and_the_tests_say_so(tmp_path: Path) -> None:
     assert len(repair.of(FileChanged)) == 1
 
 
-def test_the_small_change_that_the_model_likes_best_is_tried_before_it_writes_anything(tmp_path: Path) -> None:
+def test_a_small_change_that_the_model_likes_is_tried_when_its_answers_did_not_help(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     repair.favourite = "line.quantity >= BULK_QUANTITY"
-    outcome = repair.run([], FixOptions(COMMAND, attempts=1))
-    assert (outcome.green, outcome.attempts, outcome.usage.decoded_tokens) == (True, 1, 0)
+    outcome = repair.run([Scripted(WORSE), Scripted("I do not know.")], FixOptions(COMMAND, attempts=3))
+    assert (outcome.green, outcome.attempts) == (True, 3)
     assert "if line.quantity >= BULK_QUANTITY:" in (tmp_path / "orders/pricing.py").read_text()
 
 
-def test_when_no_small_change_helps_the_model_is_asked_as_ever(tmp_path: Path) -> None:
+def test_a_name_that_the_failure_calls_wrong_is_replaced_before_the_model_writes_anything(tmp_path: Path) -> None:
+    wrong = FILES["orders/pricing.py"].replace("> BULK_Q", ">= BULK_Q").replace("line.quantity >=", "line.quantty >=")
+    repair = Repair(tmp_path, FILES | {"orders/pricing.py": wrong})
+    repair.favourite = "line.quantity >= BULK_QUANTITY"
+    outcome = repair.run([], FixOptions(COMMAND, attempts=1))
+    assert (outcome.green, outcome.attempts, outcome.usage.decoded_tokens) == (True, 1, 0)
+
+
+def test_small_changes_that_help_nothing_leave_the_word_to_the_model(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     repair.favourite = "line.quantity < BULK_QUANTITY"
-    outcome = repair.run([Scripted(GOOD)], FixOptions(COMMAND, attempts=2))
-    assert (outcome.green, outcome.attempts) == (True, 2)
+    script = [Scripted("No."), Scripted("No."), Scripted(GOOD)]
+    outcome = repair.run(script, FixOptions(COMMAND, attempts=4))
+    assert (outcome.green, outcome.attempts) == (True, 4)
     assert "line.quantity <" not in (tmp_path / "orders/pricing.py").read_text()
 
 
