@@ -25,7 +25,7 @@ from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
-from agent.small_changes import Preferences, SmallChange, likely_changes, names_a_wrong_name
+from agent.small_changes import Preferences, SmallChange, likely_changes, names_a_misspelling
 from prompts import load
 from tools.base import FileChange
 from tools.text import decode
@@ -141,7 +141,7 @@ class DirectRepair(Repair):
         shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
-        first = names_a_wrong_name(self._bench.evidence)
+        first = names_a_misspelling(self._bench.evidence, self._bench.sources)
         for attempt in direct_attempts(len(shown), lines, changes_first=first):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt

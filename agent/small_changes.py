@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.evidence import Evidence, Sources, Suspect
+from agent.failures import FailedTest
 from agent.proposal import Edit
 from tools.mutants import Mutant, mutants
 from tools.syntax import language_of, parse
@@ -26,11 +27,13 @@ _MOST_LINES = 120  # of a definition: reading it should not take longer than wri
 _LEAST_ODDS = -4.0  # what is e**4 times less likely than what stands there is not tried
 _FRAME_BONUS = 3.0  # a place where an exception was raised
 _WRONG_NAME_BONUS = 12.0  # the failure itself says that this name is none; for a name that is written like it
+_MUCH_ALIKE = 0.75  # difflib's ratio; a missing import has no such name
 _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
 # What begins the next statement is often likelier than what stands there, and of changes that begin alike the smaller
 # one is meant more often (bench.slips).
 _KIND_MALUS = {"drop a statement": 3.0, "drop an argument": 1.0, "drop a call": 1.0, "drop an operand": 0.5,
                "swap operands": 0.5, "name": 0.3}  # fmt: skip
+_WORD = re.compile(r"[A-Za-z_]\w+")
 _WRONG_NAME = re.compile(r"(?:no attribute|name|field|symbol) ['`\"](\w+)['`\"]|\b(\w+) is not (?:defined|a function)")
 
 
@@ -62,9 +65,15 @@ async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferenc
     return sorted(found, key=lambda change: -change.odds)
 
 
-def names_a_wrong_name(evidence: Evidence) -> bool:
-    """Whether a failure says itself that a name is none."""
-    return any(_WRONG_NAME.search(failure.reason) for failure, _ in evidence.tests)
+def names_a_misspelling(evidence: Evidence, sources: Sources) -> bool:
+    """Whether a failure says itself that a name is none, and there is one that is written much like it."""
+    wrong = _wrong_names(failure for failure, _ in evidence.tests)
+    known = sorted(_names(evidence, sources) - wrong)
+    return any(difflib.get_close_matches(name, known, 1, _MUCH_ALIKE) for name in wrong)
+
+
+def _wrong_names(failures: Iterable[FailedTest]) -> set[str]:
+    return {name for each in failures for found in _WRONG_NAME.findall(each.reason) for name in found if name}
 
 
 def _changes(suspect: Suspect, sources: Sources, names: Iterable[str]) -> list[tuple[Mutant, Edit]]:
@@ -113,12 +122,12 @@ def _comment(text: str) -> str:
 
 
 def _names(evidence: Evidence, sources: Sources) -> set[str]:
-    """Names that may have been meant: those of the suspects, of members of their classes, and in the failing tests."""
-    names = {suspect.symbol.name for suspect in evidence.suspects if suspect.symbol is not None}
+    """Names that may have been meant: those in the suspects' files and in the failing tests."""
+    names: set[str] = set()
     for path in dict.fromkeys(suspect.path for suspect in evidence.suspects):
-        names |= {symbol.name for symbol in sources.symbols(path)}
+        names |= set(_WORD.findall(sources.text(path)))
     for failure, excerpt in evidence.tests:
-        names |= set(re.findall(r"[A-Za-z_]\w+", failure.reason + " " + (excerpt.text if excerpt else "")))
+        names |= set(_WORD.findall(failure.reason + " " + (excerpt.text if excerpt else "")))
     return names
 
 
@@ -130,7 +139,7 @@ def _bonus(evidence: Evidence, path: str, sources: Sources) -> Callable[[Mutant]
     text = sources.text(path).encode("utf-8", "replace")
     failures = [failure for failure, _ in evidence.tests]
     raised = {place.line for each in failures for place in each.places if sources.relative(place.path) == path}
-    wrong = {name for each in failures for found in _WRONG_NAME.findall(each.reason) for name in found if name}
+    wrong = _wrong_names(failures)
 
     def bonus(mutant: Mutant) -> float:
         if mutant.line not in raised:

@@ -180,6 +180,8 @@ class _Maker:
             yield self._replace(node.parent, _text(given[0]), "drop a call")
         if self._python and node.parent is not None and _text(node.parent).startswith(("sorted(", "max(", "min(")):
             yield self._insert(node.end_byte - 1, ", reverse=True", node, "add an argument")
+        if self._python and len(given) == 1 and node.parent is not None and _text(node.parent).startswith("enumerate("):
+            yield self._insert(node.end_byte - 1, ", start=1", node, "add an argument")
 
     def _parameters(self, node: Node) -> Iterator[Mutant]:
         """A method without ``self``."""

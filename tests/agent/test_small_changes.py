@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.evidence import Evidence, Sources, gather
 from agent.failures import read_test_run
-from agent.small_changes import SmallChange, likely_changes
+from agent.small_changes import SmallChange, likely_changes, names_a_misspelling
 from agent.test_paths import is_test_path
 
 MODELS = "class Product:\n    def needs_reorder(self):\n        return self.quantity <= self.level\n"
@@ -97,3 +97,12 @@ def test_what_is_much_less_likely_than_the_present_code_is_not_tried(tmp_path: P
 
     changes, _ = ranked(tmp_path, Satisfied())
     assert changes == []
+
+
+def test_a_misspelling_has_a_name_that_is_written_like_it_and_a_missing_import_has_none(tmp_path: Path) -> None:
+    _, evidence = ranked(tmp_path, Reader())
+    sources = Sources(tmp_path, is_test_path)
+    assert names_a_misspelling(evidence, sources)
+    said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
+    unknown = OUTPUT.replace(said, "NameError: name 'OrderedDict' is not defined")
+    assert not names_a_misspelling(gather(read_test_run("pytest", 1, unknown, 0.1), sources), sources)

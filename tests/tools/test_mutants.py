@@ -19,7 +19,7 @@ class Account:
 
     def owed(self, rate, days=[]):
         total = 0
-        for day in range(days):
+        for _, day in enumerate(range(days)):
             if day < rate and not self.closed:
                 total += day * rate
         return total
@@ -41,6 +41,7 @@ def texts(path: str, source: str, first: int = 1, last: int = 1000, names: tuple
         ("-= amount", "+= amount"),
         ("total = 0", "total = 1"),
         ("range(days)", "range(days + 1)"),
+        ("enumerate(range(days))", "enumerate(range(days), start=1)"),
         ("day < rate", "day <= rate"),
         ("day < rate", "rate < day"),
         ("day < rate and not self.closed", "not self.closed"),
