@@ -129,9 +129,11 @@ class FixJob:
         check_usable(first)
         if first.green and not self._options.complaint:
             return self._finish(first, Candidate(first), applied=False, usage=Usage())
-        opened, evidence = await self._prepare(first)
+        sources = self._sources()
+        evidence = gather(first, sources)
+        opened = await self._open(evidence)
         session, start = opened.session, opened.session.checkpoint()
-        repair = self._repair(opened, evidence, first)
+        repair = self._repair(opened, sources, evidence)
         try:
             best = await self._search(opened, repair, Candidate(first))
         except BaseException:  # cancelled, or failed: either way the files go back before anyone looks at them
@@ -141,17 +143,18 @@ class FixJob:
         applied = await self._settle(session, start, best, first)
         return self._finish(first, best, applied, repair.usage)
 
-    async def _prepare(self, first: TestRun) -> tuple[OpenedSession, Evidence]:
-        evidence = gather(first, self._sources())
+    async def _open(self, evidence: Evidence) -> OpenedSession:
+        first = evidence.run
         if first.timed_out and not evidence.suspects:
             raise TestCommandError(
                 f"`{first.command}` did not end within {first.seconds:.0f} s and does not say where it hangs; "
                 "give --test a quicker command, or more time with --test-timeout and --max-seconds."
             )
-        return await self._open_session(bool(evidence.suspects)), evidence
+        return await self._open_session(bool(evidence.suspects))
 
-    def _repair(self, opened: OpenedSession, evidence: Evidence, first: TestRun, origin: Mark | None = None) -> Repair:
-        sources = self._sources()
+    def _repair(
+        self, opened: OpenedSession, sources: Sources, evidence: Evidence, origin: Mark | None = None
+    ) -> Repair:
         briefing = brief(evidence, sources, opened.count, BRIEFING_TOKENS)
         if briefing.shown:
             shown = ", ".join(f"{suspect.name} ({suspect.path})" for suspect in briefing.shown)
@@ -167,7 +170,7 @@ class FixJob:
             emit=self._emit,
             complaint=self._options.complaint,
         )
-        return (DirectRepair if opened.direct else ToolRepair)(bench, first, origin)
+        return (DirectRepair if opened.direct else ToolRepair)(bench, evidence.run, origin)
 
     async def _search(
         self, opened: OpenedSession, repair: Repair, best: Candidate, patience: int | None = None
@@ -196,7 +199,8 @@ class FixJob:
         """Search on from the files as ``best`` has left them; ``repair`` can go on from its own start afterwards."""
         repair.forget()
         self._emit(Notice(f"Better: {best.run.summary}. Going on from there."))
-        following = self._repair(opened, gather(best.run, self._sources()), best.run, repair.origin)
+        sources = self._sources()
+        following = self._repair(opened, sources, gather(best.run, sources), repair.origin)
         following.usage = repair.usage
         best = await self._search(opened, following, best, _PATIENCE)
         repair.usage = following.usage
