@@ -22,8 +22,9 @@ from agent.review.judge import Judgement, Scorer, judge
 from agent.review.names import check_names
 from agent.review.passages import Passage, passages
 from agent.review.question import Confirm
+from agent.review.tests_of import tests_of
 from agent.review.wording import Explain, Suspicion, plainly
-from inference.errors import EngineError
+from inference.errors import ContextOverflow, EngineError
 from tools.git_changes import ChangedFile
 
 _MOST_EXPLAINED = 3  # findings get the model's words; more of them nobody reads, and each costs seconds
@@ -78,12 +79,14 @@ class _Piece:
 
 @dataclass(slots=True)
 class _Judged:
-    """``left`` names a file for each piece that is not judged yet, and for each file that has not been cut up."""
+    """``left`` names a file for each piece that is not judged yet, and for each file that has not been cut up;
+    ``too_long`` one for each piece that the model cannot hold."""
 
     suspicions: list[Suspicion] = field(default_factory=list[Suspicion])
     notes: list[str] = field(default_factory=list[str])
     pieces: list[_Piece] = field(default_factory=list[_Piece])
     left: list[str] = field(default_factory=list[str])
+    too_long: list[str] = field(default_factory=list[str])
     done: int = 0
 
     @property
@@ -145,12 +148,19 @@ class ReviewJob:
                 if pieces:
                     opened = await self._open_reviewer()
                     await self._judge_all(pieces, opened, judged)
+                    if opened.confirm is not None or opened.explain is not None:
+                        judged.suspicions = [
+                            replace(each, tests=tests_of(each.passage, change.repository)) for each in judged.suspicions
+                        ]
                     await self._confirm(opened, judged)
                     await self._word(opened, judged, wanted)
         except TimeoutError:
             judged.notes += _out_of_time(judged)
         except (AgentError, EngineError) as error:
             judged.notes.append(f"The model judged {judged.done} of {judged.total} changes: {error}")
+        if judged.too_long:
+            paths = _listed(list(dict.fromkeys(judged.too_long)))
+            judged.notes.append(f"Changes that are too long for the model were checked without it: {paths}.")
         return judged
 
     async def _pieces(self, files: Sequence[ChangedFile], change: Change, judged: _Judged) -> list[_Piece]:
@@ -188,7 +198,12 @@ class ReviewJob:
             per_passage = (time.monotonic() - began) / number if number else None
             left = None if per_passage is None else per_passage * (len(todo) - number)
             self._progress(Progress(number, len(todo), left))
-            found = await judge(piece.passage, piece.header, opened.scorer)
+            try:
+                found = await judge(piece.passage, piece.header, opened.scorer)
+            except ContextOverflow:
+                judged.left.remove(piece.file.path)
+                judged.too_long.append(piece.file.path)
+                continue
             relative = replace(found, line=found.line - piece.passage.start)
             opened.cache.put(keys[id(piece)], relative)
             self._take(piece, relative, judged)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from agent.model import Model
 from agent.review.passages import Passage
-from agent.review.wording import Suspicion
+from agent.review.wording import Suspicion, tested
 from prompts import load
 
 Confirm = Callable[[Sequence[Suspicion]], Awaitable[list[Suspicion]]]
@@ -24,7 +24,7 @@ def confirmer(model: Model) -> Confirm:
     """Asks again about suspicions, all in one request; their confidence becomes the mean of both odds."""
 
     async def confirm(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-        rows = await model.shares([asked(each.passage) for each in suspicions], ANSWERS)
+        rows = await model.shares([asked(each.passage, each.tests) for each in suspicions], ANSWERS)
         return [
             replace(each, finding=replace(each.finding, confidence=mean(each.finding.confidence, row[0])))
             for each, row in zip(suspicions, rows, strict=True)
@@ -33,10 +33,16 @@ def confirmer(model: Model) -> Confirm:
     return confirm
 
 
-def asked(passage: Passage) -> str:
-    """The question about a passage, which "Yes" answers where the change is a mistake."""
-    context = passage.context[-_MOST_CONTEXT:]
-    return load("review/question", path=passage.path, context=context, old=passage.old, new=passage.new)
+def asked(passage: Passage, tests: str = "") -> str:
+    """The question about a passage, which "Yes" answers where the change is a mistake; ``tests`` are the passage's."""
+    return load(
+        "review/question",
+        path=passage.path,
+        context=passage.context[-_MOST_CONTEXT:],
+        old=passage.old,
+        new=passage.new,
+        tests=tested(tests),
+    )
 
 
 def mean(one: float, other: float) -> float:

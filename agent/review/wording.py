@@ -38,11 +38,12 @@ _REPORT = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """A finding of the model's, and the passage that it is about."""
+    """A finding of the model's, the passage that it is about, and the passage's tests, as far as they were found."""
 
     file: ChangedFile
     passage: Passage
     finding: Finding
+    tests: str = ""
 
 
 Explain = Callable[[Suspicion], Awaitable[Finding]]
@@ -87,7 +88,7 @@ def explainer(model: Model, rules: str) -> Explain:
 
 
 def question(suspicion: Suspicion, rules: str) -> str:
-    """What the model is asked: the two versions, below what stands above them."""
+    """What the model is asked: the two versions below what stands above them, and the tests."""
     passage = suspicion.passage
     return load(
         "review/explain",
@@ -96,8 +97,14 @@ def question(suspicion: Suspicion, rules: str) -> str:
         context=passage.context[-_MOST_CONTEXT:],
         old=passage.old,
         new=passage.new,
+        tests=tested(suspicion.tests),
         line=suspicion.finding.code,
     )
+
+
+def tested(tests: str) -> str:
+    """How the tests of a passage are put to a model; nothing where there are none."""
+    return f"Its tests:\n```\n{tests}```\n\n" if tests else ""
 
 
 async def _words(model: Model, text: str) -> dict[str, object]:

@@ -144,6 +144,18 @@ def test_an_interruption_ends_it_at_once(repository: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_a_hook_that_hangs_lets_git_go_on(repository: Path) -> None:
+    """It waits for what git pushes, and nobody writes it."""
+    flags = ["--hook", "pre-push", "--max-seconds", "0.5", "--fail-on", "low"]
+    command = [sys.executable, "-P", "-m", "agent", "review", *flags]
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=repository, env=environment(repository), **streams) as running:
+        assert running.wait(60) == 0
+        assert running.stderr is not None
+        assert b"the time limit was reached, and nothing more was reviewed" in running.stderr.read()
+
+
+@pytest.mark.slow
 def test_fifty_thousand_lines_stay_within_the_time_limit(repository: Path) -> None:
     function = "def f{0}(a, b):\n    x = a + {0}\n    if x > b:\n        return x\n    return b\n\n\n"
     for number in range(100):

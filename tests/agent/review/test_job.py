@@ -18,7 +18,9 @@ from agent.review.findings import Finding, Priority, fingerprints
 from agent.review.formats import Report, as_github, as_json, as_sarif, as_text
 from agent.review.job import OpenedReviewer, Progress, Reviewed, ReviewJob, ReviewOptions
 from agent.review.question import confirmer
+from agent.review.repository import Repository
 from agent.review.wording import explainer
+from inference.errors import ContextOverflow
 from tests.fakes.scripted_model import Call, Scripted, ScriptedModel
 from tools.git_changes import ChangedFile, Hunk
 
@@ -105,6 +107,25 @@ def test_a_damaged_cache_costs_the_judging_only(tmp_path: Path) -> None:
     path = tmp_path / "review.db"
     path.write_bytes(b"no database" * 100)
     assert len(Review(Prefers("n > 10"), path).run(changed(BAD))[0]) == 1
+
+
+class Narrow(Prefers):
+    """Holds passages of this many characters at the most."""
+
+    async def score(self, prefix: str, texts: Sequence[str]) -> list[list[TokenScore]]:
+        if (longest := max(map(len, texts))) > 300:
+            raise ContextOverflow(longest, 300)
+        return await super().score(prefix, texts)
+
+
+def test_a_change_that_the_model_cannot_hold_is_named_and_the_others_are_judged() -> None:
+    steps = "".join(f"    n += {number}\n" for number in range(30))
+    long = f"def g(n):\n{steps}    return n\n"
+    longer = long.replace("+=", "-=")
+    lengthy = ChangedFile("long.py", "long.py", "modified", long, longer, (Hunk(2, 30, 2, 30),))
+    findings, notes, _ = Review(Narrow("n > 10")).run(lengthy, changed(BAD))
+    assert [each.path for each in findings] == ["a.py"]
+    assert notes == ["Changes that are too long for the model were checked without it: long.py."]
 
 
 def test_a_time_limit_leaves_a_note_and_the_certain_checks() -> None:
@@ -198,13 +219,36 @@ class Answers(ScriptedModel):
         return [[self.belief, 1 - self.belief] for _ in questions]
 
 
-def second_look(model: Answers, rules: str = "") -> list[Finding]:
+TESTS = """\
+import a
+
+
+def test_other():
+    assert a.g() == 1
+
+
+def test_ten_counts():
+    assert a.f(10) == 1
+"""
+NAMES_F = Repository({"tests/test_a.py": TESTS, "b.py": "f(10)"}.get, lambda word: ["b.py", "tests/test_a.py"])
+
+
+def second_look(model: Answers, rules: str = "", repository: Repository | None = None) -> list[Finding]:
     async def open_reviewer() -> OpenedReviewer:
         cache = JudgementCache(None, "model")
         return OpenedReviewer(Prefers("n > 10"), cache, confirmer(model), explainer(model, rules))
 
     job = ReviewJob(ReviewOptions(), open_reviewer, lambda _: None)
-    return list(asyncio.run(job.run(Change((changed(BAD),)), Baseline())).findings)
+    return list(asyncio.run(job.run(Change((changed(BAD),), repository or Repository()), Baseline())).findings)
+
+
+def test_the_tests_of_what_was_changed_are_part_of_both_questions() -> None:
+    words = Scripted(calls=(Call("report_problem", {"title": "Ten is left out", "body": "For n = 10 it gives 0."}),))
+    model = Answers(0.9, [words])
+    second_look(model, repository=NAMES_F)
+    tests = "Its tests:\n```\ndef test_ten_counts():\n    assert a.f(10) == 1\n```\n"
+    assert tests in model.questions[0]
+    assert tests in model.conversations[0].entries[-2].text
 
 
 def test_a_model_that_sees_no_mistake_takes_the_suspicion_away_and_one_that_does_confirms_it() -> None:
