@@ -14,6 +14,7 @@ from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
 MOST_CHANGES = 12  # where one of them is right, it is mostly among the first
+FEW_CHANGES = 3  # where tests hang, each wrong one costs seconds of waiting, and a line anew hardly more
 
 
 class Shape(StrEnum):
@@ -47,21 +48,25 @@ class Attempt:
     max_tokens: int = 1024
 
 
-def direct_attempts(suspects: int, lines: int = 0, *, changes_first: bool = False) -> Iterator[Attempt]:
+def direct_attempts(
+    suspects: int, lines: int = 0, *, changes_first: bool = False, hangs: bool = False
+) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
     has. ``changes_first`` is for failures that say themselves what is wrong at which place: ranking small changes costs
-    a reading of the code, so otherwise the first answers come before them. Attempts of one prompt follow one another,
-    because a change of prompt has to be read.
+    a reading of the code, so otherwise the first answers come before them. Where the tests hang, most of them come after
+    the single lines. Attempts of one prompt follow one another, because a change of prompt has to be read.
     """
+    early = FEW_CHANGES if hangs else MOST_CHANGES
     if changes_first:
-        yield from _small_changes()
+        yield from _small_changes(0, early)
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
     if not changes_first:
-        yield from _small_changes()
+        yield from _small_changes(0, early)
     yield from _line_by_line(lines, 0.0)
+    yield from _small_changes(early, MOST_CHANGES)
     yield Attempt("the reason first", 0.0, Shape.REASON)
     round_number = 0
     while True:
@@ -77,8 +82,8 @@ def direct_attempts(suspects: int, lines: int = 0, *, changes_first: bool = Fals
         round_number += 1
 
 
-def _small_changes() -> Iterator[Attempt]:
-    for number in range(MOST_CHANGES):
+def _small_changes(start: int, end: int) -> Iterator[Attempt]:
+    for number in range(start, end):
         yield Attempt("a small change", 0.0, Shape.CHANGE, line=number)
 
 

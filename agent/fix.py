@@ -33,6 +33,8 @@ WIDE_BRIEFING_TOKENS = 1000
 _LAST_TEST_SECONDS = 10.0
 # A first run that hangs must leave time for the repair.
 _FIRST_TEST_SHARE = 0.2
+# Later runs may take three times as long as one that ended, and this long at the least: starting varies by as much.
+_LEAST_TEST_SECONDS = 4.0
 # So many attempts go on from a change that helped a part of the tests, before others are tried from the start.
 _PATIENCE = 24
 
@@ -242,7 +244,7 @@ class FixJob:
             return None
         if not self._longest:
             return max(left * _FIRST_TEST_SHARE, _LAST_TEST_SECONDS)
-        return max(min(left, 3 * self._longest), _LAST_TEST_SECONDS)
+        return min(max(left, _LAST_TEST_SECONDS), max(3 * self._longest, _LEAST_TEST_SECONDS))
 
     async def _test(self) -> TestRun:
         self._emit(TestsStarted(self._options.command, self._number))

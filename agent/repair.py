@@ -142,7 +142,8 @@ class DirectRepair(Repair):
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
         first = names_a_misspelling(self._bench.evidence, self._bench.sources)
-        for attempt in direct_attempts(len(shown), lines, changes_first=first):
+        hangs = self._first.timed_out
+        for attempt in direct_attempts(len(shown), lines, changes_first=first, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from agent.attempts import MOST_CHANGES, Shape, direct_attempts, tool_attempts
+from agent.attempts import FEW_CHANGES, MOST_CHANGES, Shape, direct_attempts, tool_attempts
 
 
 @pytest.mark.parametrize("suspects", [0, 1, 2, 5])
@@ -48,3 +48,9 @@ def test_small_changes_follow_the_first_answers_unless_the_failure_says_what_is_
     attempts = list(islice(direct_attempts(1, changes_first=True), 14))
     assert [each.shape for each in attempts] == [*[Shape.CHANGE] * MOST_CHANGES, Shape.BODY, Shape.ANEW]
     assert [each.line for each in attempts[:MOST_CHANGES]] == list(range(MOST_CHANGES))
+
+
+def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:
+    shapes = [each.shape for each in islice(direct_attempts(1, lines=2, hangs=True), 4 + MOST_CHANGES)]
+    early, late = [Shape.CHANGE] * FEW_CHANGES, [Shape.CHANGE] * (MOST_CHANGES - FEW_CHANGES)
+    assert shapes == [Shape.BODY, Shape.ANEW, *early, Shape.LINE, Shape.LINE, *late]
