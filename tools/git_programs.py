@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tools.git import Git, GitError
 _HOOKS_PATH = "core.hookspath"
 # Values of these are files that git only reads, or names that may happen to be a file's.
 _READ_ONLY_USES = ("core.excludesfile", "core.attributesfile", "blame.ignorerevsfile", "commit.template")
+# Where git looks for more settings, or that decide which ones count (`includeIf "onbranch:..."`).
+_OWN = ("config", "config.worktree", "hooks", "commondir", "HEAD")
 _NAMES = ("user.", "author.", "committer.", "branch.", "remote.", "init.", "color.", "url.", "submodule.", "advice.")
 
 
@@ -35,15 +38,17 @@ class RunByGit:
         return self._found
 
     def _ask(self) -> None:
-        own = [self._root / ".git", *(self._root / ".git" / name for name in ("config", "config.worktree", "hooks"))]
+        git = self._root / ".git"
+        own = [git / name for name in _OWN]
+        hooks = git / "hooks"
         home = Path(os.path.expanduser("~"))  # noqa: PTH111 - as git finds it, by HOME
         users = (home / ".gitconfig", home / ".config/git/config")
         settings = list(_settings(self._root))
         origins = {self._root / origin for origin, _, _ in settings}
-        wanted = [*origins, *own[1:], *_links_in(own[-1])]
+        wanted = [*origins, *own, *_links_in(hooks)]
         for origin, key, value in settings:
             wanted += _programs(self._root, self._root / origin, key, value)
-        self._sources = {path: _facts(path) for path in (*own, *users, *origins)}
+        self._sources = {path: _facts(path) for path in (git, *own, *users, *origins)}
         self._found = tuple(dict.fromkeys(self._inside(wanted)))
 
     def _inside(self, paths: Iterable[Path]) -> Iterator[Path]:
@@ -98,8 +103,12 @@ def _links_in(folder: Path) -> Iterator[Path]:
 
 
 def _facts(path: Path) -> tuple[int, ...] | None:
+    """What tells one state of a file from another. That of a repository's folder is which one it is: what is put into
+    it, a lock while git works, say, changes no setting."""
     try:
         facts = path.stat()
     except OSError:
         return None
+    if path.name == ".git" and stat.S_ISDIR(facts.st_mode):
+        return (facts.st_dev, facts.st_ino)
     return (facts.st_ino, facts.st_size, facts.st_mtime_ns)

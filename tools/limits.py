@@ -5,7 +5,10 @@ It ends nothing; ``tools.process`` does.
 
 from __future__ import annotations
 
+import math
 import os
+import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,27 +48,45 @@ def threads_on_the_machine() -> int:
         return 0
 
 
-def resources_below(pid: int) -> Use:
-    """What the descendants of a process use, itself included; zero where there is no /proc."""
-    children: dict[int, list[int]] = {}
-    memory: dict[int, int] = {}
-    try:
-        entries = os.listdir("/proc")  # noqa: PTH208 - called often
-    except OSError:
-        return Use(0, 0)
-    for name in entries:
-        if not name.isdigit():
-            continue
+class Lookout:
+    """Looks at the machine's processes, once for all commands that want to know at about the same time.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._looked = -math.inf
+        self._children: dict[int, list[int]] = {}
+        self._memory: dict[int, int] = {}
+
+    def use_below(self, pid: int, since: float) -> Use:
+        """What the descendants of a process use, itself included, at a moment not before ``since`` (seconds of
+        ``time.monotonic``); zero where there is no /proc."""
+        with self._lock:
+            if self._looked < since:
+                self._looked = time.monotonic()
+                self._look()
+            found: list[int] = []
+            pending = [pid]
+            while pending:
+                each = pending.pop()
+                found.append(each)
+                pending += self._children.get(each, [])
+            return Use(len(found), sum(self._memory.get(each, 0) for each in found))
+
+    def _look(self) -> None:
+        self._children, self._memory = {}, {}
         try:
-            fields = Path("/proc", name, "stat").read_bytes().rpartition(b")")[2].split()
-            children.setdefault(int(fields[1]), []).append(int(name))
-            memory[int(name)] = int(fields[21]) * _PAGE  # proc(5): rss
-        except (OSError, ValueError, IndexError):
-            continue  # it has ended meanwhile
-    found: list[int] = []
-    pending = [pid]
-    while pending:
-        each = pending.pop()
-        found.append(each)
-        pending += children.get(each, [])
-    return Use(len(found), sum(memory.get(each, 0) for each in found))
+            entries = os.listdir("/proc")  # noqa: PTH208 - called often
+        except OSError:
+            return
+        for name in entries:
+            if not name.isdigit():
+                continue
+            try:
+                fields = Path("/proc", name, "stat").read_bytes().rpartition(b")")[2].split()
+                self._children.setdefault(int(fields[1]), []).append(int(name))
+                self._memory[int(name)] = int(fields[21]) * _PAGE  # proc(5): rss
+            except (OSError, ValueError, IndexError):
+                continue  # it has ended meanwhile

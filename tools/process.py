@@ -18,7 +18,7 @@ from enum import StrEnum
 
 from tools.errors import ToolError
 from tools.launch import Launch, Started
-from tools.limits import Limits, resources_below, threads_on_the_machine
+from tools.limits import Limits, Lookout, threads_on_the_machine
 from tools.terminal_text import plain
 from tools.truncate import HeadTail
 
@@ -28,6 +28,7 @@ _EMIT_BYTES = 4_000
 _POLL_S = 0.05
 _KILL_GRACE_S = 5.0
 _LOOK_EVERY_S = 0.5
+_LOOKOUT = Lookout()
 
 
 class End(StrEnum):
@@ -185,7 +186,7 @@ class Command:
     async def _keep_within(self, limits: Limits) -> None:
         """Kill it when it has too many processes or too much memory.
 
-        Looked at twice a second, and at once when the machine has many more threads than before.
+        Looked at twice a second, and at once when the machine has many more threads than at the last look.
         """
         threads, looked = threads_on_the_machine(), time.monotonic()
         while self.running:
@@ -193,8 +194,10 @@ class Command:
             now = threads_on_the_machine()
             if time.monotonic() - looked < _LOOK_EVERY_S and now - threads < limits.processes / 4:
                 continue
-            looked = time.monotonic()
-            use = await asyncio.to_thread(resources_below, self._process.pid)
+            due = now - threads < limits.processes / 4
+            threads, looked = now, time.monotonic()
+            since = looked - (_LOOK_EVERY_S / 2 if due else 0)
+            use = await asyncio.to_thread(_LOOKOUT.use_below, self._process.pid, since)
             self._overrun = limits.exceeded_by(use)
             if self._overrun:
                 self._signal()
