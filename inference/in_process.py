@@ -198,17 +198,16 @@ class InProcessEngine:
 
     def _receive(self, scheduler: Scheduler, cache: PrefixCache) -> bool:
         """Pass on what was submitted, waiting for it when there is nothing else to do; False: the engine is closed."""
-        while True:
+        while scheduler.idle or not self._queue.empty():
             try:
                 job = self._queue.get(block=scheduler.idle, timeout=self._options.save_after)
             except queue.Empty:
-                if not scheduler.idle:
-                    return True
                 cache.save_all()
                 job = self._queue.get()
             if job is None:
                 return False
             scheduler.add(job)
+        return True
 
     def _serve(self, worker: Worker, scheduler: Scheduler) -> None:
         """One step of the request whose turn it is."""
