@@ -55,8 +55,8 @@ def direct_attempts(
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
     has. ``changes_first`` is for failures that say themselves what is wrong at which place: ranking small changes costs
-    a reading of the code, so otherwise the first answers come before them. Where the tests hang, most of them come after
-    the single lines. Attempts of one prompt follow one another, because a change of prompt has to be read.
+    a reading of the code, so otherwise the first answers come before them. Where the tests hang, most come after the
+    single lines. Attempts of one prompt follow one another, because a change of prompt has to be read.
     """
     early = FEW_CHANGES if hangs else MOST_CHANGES
     if changes_first:

@@ -85,7 +85,7 @@ def write_answer(path: Path, answer: str, task: Task) -> None:
     path.write_text(source)
 
 
-async def run_agent(task: Task, root: Path, args: argparse.Namespace) -> Result:
+def run_agent(task: Task, root: Path, args: argparse.Namespace) -> Result:
     """``agent fix`` as a user runs it."""
     command = [sys.executable, "-m", "agent", "fix", "--test", TESTS, "--output-format", "json"]
     command += [
@@ -106,7 +106,7 @@ async def run_agent(task: Task, root: Path, args: argparse.Namespace) -> Result:
         raise SystemExit(f"{task.name}: agent fix could not run: {done.stderr[-2000:]}")
     result = json.loads(done.stdout)
     stats, usage = result["stats"], result["usage"]
-    green = (await TestCommand(TESTS, root, dict(os.environ), timeout=60).run()).green
+    green = asyncio.run(TestCommand(TESTS, root, dict(os.environ), timeout=60).run()).green
     if green != (done.returncode == 0):
         raise SystemExit(f"{task.name}: the exit code {done.returncode} is not what the tests say.")
     prefilled, generated = stats["prefilled_tokens"], usage["output_tokens"]
@@ -130,7 +130,7 @@ async def measure(args: argparse.Namespace) -> list[Result]:
                 )
             results.append(await ask_once(task, roots[0], model))
             print(json.dumps(asdict(results[-1])), flush=True)
-            results.append(await run_agent(task, roots[1], args))
+            results.append(await asyncio.to_thread(run_agent, task, roots[1], args))
             print(json.dumps(asdict(results[-1])), flush=True)
     if model is not None:
         await model.close()
