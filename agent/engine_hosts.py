@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from agent.engine_settings import EngineSettings
 from agent.models.verify import identity
 from inference.client import HostedEngine, HostWays
-from inference.errors import HostUnreachable
+from inference.errors import HostUnreachable, ModelLoadError
 from inference.host_files import HostFiles, all_hosts, connect, open_folder, running_pid, socket_folder
 from inference.wire import (
     HEADER,
@@ -79,14 +79,22 @@ def build() -> str:
 
 
 def host_files(settings: EngineSettings) -> HostFiles:
-    """Where the host for these settings is met; another file under the same name is another host."""
+    """Where the host for these settings is met; another file under the same name is another host.
+
+    Raises ModelLoadError for a file that cannot be read.
+    """
     files = [path for path in (settings.model, settings.drafter) if path is not None]
-    what = "\n".join([settings.model_dump_json(), *map(identity, files)])
+    try:
+        what = "\n".join([settings.model_dump_json(), *map(identity, files)])
+    except OSError as error:
+        raise ModelLoadError(
+            f"The model file {error.filename} cannot be read ({error.strerror}); choose another with --model."
+        ) from error
     return HostFiles(socket_folder(), hashlib.sha256(what.encode()).hexdigest()[:16])
 
 
 def hosted_engine(settings: EngineSettings, idle_seconds: float, on_load: Callable[[float], None]) -> HostedEngine:
-    """The engine in the host for these settings; raises HostUnreachable where no host can be met."""
+    """The engine in the host for these settings; raises HostUnreachable where no host can be met, or ModelLoadError."""
     open_folder(socket_folder())
     files = host_files(settings)
     orders = HostOrders(settings=settings, folder=files.folder, key=files.key, build=build(), idle_seconds=idle_seconds)

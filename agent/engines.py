@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 def make_engine(settings: EngineSettings, place: EnginePlace, on_load: Callable[[float], None]) -> Engine:
     """An engine that is not started yet; its ``start`` raises ModelLoadError, NotEnoughMemory or HostUnreachable.
 
+    Raises ModelLoadError at once for a file that cannot be read.
+
     Where there are no Unix sockets, or no folder for them, it is in this process anyhow.
     """
     if not place.in_process and hasattr(socket, "AF_UNIX"):

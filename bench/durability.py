@@ -1,11 +1,12 @@
-"""The gates of undo, store, screen and tools at full size: kills, damage, undo sequences, cost, byte strings, calls.
+"""The gates of undo, store, screen, tools and models at full size: kills, damage, sequences, cost, strings, calls.
 
-``python -m bench.durability [kills|damage|undo|store|screen|fuzz] [--count N]``; without a name, all of them.
+``python -m bench.durability [kills|damage|undo|store|screen|fuzz|models] [--count N]``; without a name, all of them.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import statistics
 import sys
@@ -17,12 +18,17 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from agent.engine_hosts import hosted_engine
+from agent.engine_settings import EngineSettings
 from agent.messages import AssistantMessage, Message, UserMessage
 from agent.model import Dump
 from agent.store import SessionStore
 from agent.transcript import Snapshot
 from bench.claims import report
 from bench.fuzz import fuzz
+from inference.engine import Engine
+from tests.agent.damaged_models import hear_of_many
+from tests.constructed_gemma4 import Shape, target
 from tests.fakes.damage import survive
 from tests.fakes.foreign_text import foreign, foreign_sequences, shown_under_a_pty
 from tests.fakes.kills import Killed, kill_once
@@ -117,6 +123,19 @@ def screen(count: int, folder: Path) -> bool:
     return report(f"screen: foreign control sequences of {count:,} strings, 16 events each", found, "", "== 0")
 
 
+def models(count: int, folder: Path) -> bool:
+    """Damaged model files through the engine's process: an answer, or one sentence that names the file."""
+
+    def engine(path: Path) -> Engine:
+        settings = EngineSettings(model=path, context=2048, state=folder / "state", kv_disk=0)
+        return hosted_engine(settings, 1.0, lambda _: None)
+
+    heard = asyncio.run(hear_of_many(count, target(Shape()).read_bytes(), folder, engine))
+    told = [each for each in heard if each.sentence is not None]
+    report("models: damaged files that answer all the same", count - len(told), f"of {count}")
+    return report("models: files that were not named", sum(not each.names_file for each in told), "", "== 0")
+
+
 _GATES: dict[str, tuple[Callable[[int, Path], bool], int]] = {
     "kills": (kills, 1000),
     "damage": (damage, 500),
@@ -124,6 +143,7 @@ _GATES: dict[str, tuple[Callable[[int, Path], bool], int]] = {
     "store": (store, _MESSAGES),
     "screen": (screen, 5000),
     "fuzz": (fuzz, 10_000),
+    "models": (models, 150),
 }
 
 

@@ -34,15 +34,18 @@ TOKENS = 260  # the model still writes when the last key is pressed
 class Terminal:
     """A program under a pseudo-terminal; what it writes is read and dropped."""
 
-    def __init__(self, kind: str, flags: list[str]) -> None:
+    def __init__(self, kind: str, flags: list[str], home: Path | None = None) -> None:
+        """With a ``home`` several share an engine, which is whoever's who made it; without one it ends with this."""
         self._folder = tempfile.TemporaryDirectory()
+        self._home = home
         root = Path(self._folder.name)
         self._result = root / "result.json"
         (root / "work").mkdir()
         self.descriptor, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(Path.cwd())}
-        environment |= {"XDG_STATE_HOME": str(root / "state"), "XDG_CONFIG_HOME": str(root / "config")}
+        environment |= {"XDG_STATE_HOME": str(home or root / "state"), "XDG_CONFIG_HOME": str(root / "config")}
+        self._environment = environment
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.tui_window", kind, str(self._result), *flags],
             stdin=slave, stdout=slave, stderr=slave, cwd=root / "work", env=environment, start_new_session=True,
@@ -67,9 +70,17 @@ class Terminal:
         if not self._result.exists():
             raise SystemExit(f"the measured program failed: {last.decode(errors='replace')}")
         found = json.loads(self._result.read_text(encoding="utf-8"))
+        if self._home is None:
+            stop_engine(self._environment["XDG_STATE_HOME"])
         self._folder.cleanup()
         os.close(self.descriptor)
         return found
+
+
+def stop_engine(home: str) -> None:
+    """It would stay for the next program, and in the way of the next measurement."""
+    command = [sys.executable, "-m", "agent", "engine", "stop"]
+    subprocess.run(command, env={**os.environ, "XDG_STATE_HOME": home}, capture_output=True, check=False)
 
 
 class Typist:
@@ -105,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--only", default="echo,speed,stream,long")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
     args = parser.parse_args()
     flags = ["--model", args.model, "--max-tokens", str(TOKENS), "--seed", "1", "--context", "4096", "--offline"]
     wanted = args.only.split(",")
@@ -131,11 +142,17 @@ def _echo(flags: list[str]) -> bool:
 
 
 def _speed(flags: list[str], rounds: int) -> bool:
+    """One engine serves both by turns; a first answer warms it up, and others begin in turn."""
     with_it: list[float] = []
     without: list[float] = []
-    for _ in range(rounds):
-        with_it.append(Terminal("model", flags).finish()["tps"])
-        without.append(Terminal("plain", flags).finish()["tps"])
+    with tempfile.TemporaryDirectory() as home:
+        Terminal("plain", flags, Path(home)).finish()
+        for number in range(rounds):
+            for kind in ("model", "plain") if number % 2 else ("plain", "model"):
+                found = Terminal(kind, flags, Path(home)).finish()
+                print(f"    {kind}: {found}", file=sys.stderr, flush=True)
+                (with_it if kind == "model" else without).append(found["tps"])
+        stop_engine(home)
     report("tui: decode speed with the window", statistics.median(with_it), "tokens/s")
     report("tui: decode speed without it", statistics.median(without), "tokens/s")
     share = statistics.median(with_it) / statistics.median(without)

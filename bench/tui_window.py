@@ -125,9 +125,11 @@ def main() -> None:
 async def _plain(_: str, args: argparse.Namespace) -> dict[str, float]:
     setup = read_setup(args)
     async with running_session(setup, Talk(), Wish(keep=False)) as opened:
+        wall, cpu = time.monotonic(), _cpu()
         async for event in opened.session.submit(PROMPT, run_options(setup)):
             if isinstance(event, RunFinished):
-                return {"tps": event.usage.decode_tps, "decoded": event.usage.decoded_tokens}
+                share = (_cpu() - cpu) / (time.monotonic() - wall)
+                return {"tps": event.usage.decode_tps, "decoded": event.usage.decoded_tokens, "cpu": share}
     raise AssertionError("the run did not end")
 
 

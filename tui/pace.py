@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-SHARE = 0.04  # of one core, for all that the window's thread does while a model writes
-LONGEST = 0.4  # seconds between two pictures, whatever they cost
+SHARE = 0.02  # of one core, for all that the window's thread does while a model writes
+LONGEST = 0.8  # seconds between two pictures, whatever they cost
 
 
 class Pace:

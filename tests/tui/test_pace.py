@@ -9,7 +9,7 @@ import pytest
 from tui.pace import LONGEST, SHARE, Pace
 
 
-@pytest.mark.parametrize(("cost", "expected"), [(0.001, 0.1), (0.008, 0.2), (0.012, 0.3), (0.5, LONGEST)])
+@pytest.mark.parametrize(("cost", "expected"), [(0.001, 0.1), (0.006, 0.3), (0.012, 0.6), (0.5, LONGEST)])
 def test_a_picture_waits_until_it_is_paid_for(cost: float, expected: float) -> None:
     """The window's clock ticks every 0.1 s; each picture costs the same."""
     now, spent, drawn = 0.0, 0.0, list[float]()
