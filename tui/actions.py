@@ -265,8 +265,9 @@ class Actions:
             options = PickerOptions("Choose colours", {}, "Enter takes them · Esc leaves", self._app.theme)
             picked: Picked | None = await self._app.ask(PickerScreen(choices, options))
             name = "" if picked is None else picked.id
-        if name in PALETTES:
-            self._app.use_theme(name)
+        meant = [each for each, title in TITLES.items() if name and (each.startswith(name) or title.startswith(name))]
+        if len(meant) == 1:
+            self._app.use_theme(meant[0])
         elif name:
             self._conductor.say(f"There is no theme {name}; there are {', '.join(PALETTES)}.")
 

@@ -112,6 +112,10 @@ def test_help_modes_themes_and_folding(door: Door) -> None:
 
             await window.say("/theme light")
             assert window.app.theme == "light"
+            await window.say("/theme high")
+            assert window.app.theme == "contrast"
+            await window.say("/theme d")
+            assert window.app.theme == "dark"
             await window.say("/theme")
             await on(window, PickerScreen)
             await window.press("c", "o", "n", "t", "enter")
