@@ -5,12 +5,12 @@ It knows no command and no key: ``tui.app`` does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from textual.app import App
 from textual.events import Event, InputEvent
-from textual.timer import Timer
 
 from agent.errors import AgentError
 from agent.events import (
@@ -60,7 +60,7 @@ class Desk(App[int]):
         self.loading_state: Loading | None = None
         self.details = True
         self._main: MainScreen | None = None
-        self._timer: Timer | None = None
+        self._next: asyncio.TimerHandle | None = None
         self._pace = Pace()
         self._frames = 0
         self._memory = 0
@@ -94,7 +94,6 @@ class Desk(App[int]):
         """The main screen."""
         self._main = MainScreen(self.palette)
         self.push_screen(self._main)
-        self._timer = self.set_interval(_FRAME_SECONDS, self._tick)
         self.set_interval(_REST_SECONDS, self.collector.rest)
 
     async def on_event(self, event: Event) -> None:
@@ -157,23 +156,30 @@ class Desk(App[int]):
                 self.call_attention()
         if not isinstance(event, _STREAMED):
             self.call_later(self._frame)
-        if self._timer is not None:
-            self._timer.resume()
+        self._draw_in(_FRAME_SECONDS)
+
+    def _draw_in(self, seconds: float) -> None:
+        """Draw then, unless that is arranged already: a clock that ticks all the time costs as much as drawing."""
+        if self._next is None and self._main is not None:
+            self._next = asyncio.get_running_loop().call_later(seconds, self._tick)
 
     def _tick(self) -> None:
-        """The clock of streams."""
-        if self._pace.due():
-            self._frame()
+        self._next = None
+        if (left := self._pace.wait()) > 0:
+            self._draw_in(left)
+            return
+        self._pace.drawn()
+        self.call_later(self._frame)
 
     def _frame(self) -> None:
-        """Draw; the clock stops when nothing moves."""
+        """Draw, and once more later as long as something moves."""
         if self._main is None or not self._main.is_mounted:
             return
         moving = self.state.running or self.loading_state is not None
         if not (self._dirty or moving):
-            if self._timer is not None:
-                self._timer.pause()
             return
+        if moving:
+            self._draw_in(_FRAME_SECONDS)
         self._dirty = False
         if self._frames % _MEMORY_FRAMES == 0:
             self._memory = resident_bytes()

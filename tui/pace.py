@@ -13,7 +13,7 @@ LONGEST = 0.8  # seconds between two pictures, whatever they cost
 
 
 class Pace:
-    """``due`` says whether it is time for another picture.
+    """``wait`` says how long another picture has to wait, ``drawn`` is told of each that was waited for.
 
     ``clock`` and ``spent`` give seconds, of the wall's clock and of this thread's work.
     """
@@ -26,10 +26,11 @@ class Pace:
         self._drawn = float("-inf")
         self._spent_then = 0.0
 
-    def due(self) -> bool:
-        """Whether what was done since the last picture that was due has been paid for by waiting."""
+    def wait(self) -> float:
+        """Seconds until what was done since the last picture has been paid for by waiting; 0 when it has."""
         now, spent = self._clock(), self._spent()
-        if now - self._drawn < min(LONGEST, (spent - self._spent_then) / SHARE):
-            return False
-        self._drawn, self._spent_then = now, spent
-        return True
+        return max(0.0, self._drawn + min(LONGEST, (spent - self._spent_then) / SHARE) - now)
+
+    def drawn(self) -> None:
+        """A picture is drawn now."""
+        self._drawn, self._spent_then = self._clock(), self._spent()

@@ -16,7 +16,8 @@ def test_a_picture_waits_until_it_is_paid_for(cost: float, expected: float) -> N
     pace = Pace(lambda: now, lambda: spent)
     for tick in range(200):
         now = tick / 10
-        if pace.due():
+        if pace.wait() == 0:
+            pace.drawn()
             drawn.append(now)
             spent += cost
     gaps = [later - before for before, later in pairwise(drawn)]
