@@ -148,8 +148,8 @@ def test_a_hook_that_hangs_lets_git_go_on(repository: Path) -> None:
     """It waits for what git pushes, and nobody writes it."""
     flags = ["--hook", "pre-push", "--max-seconds", "0.5", "--fail-on", "low"]
     command = [sys.executable, "-P", "-m", "agent", "review", *flags]
-    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=repository, env=environment(repository), **streams) as running:
+    pipe, own = subprocess.PIPE, environment(repository)
+    with subprocess.Popen(command, cwd=repository, env=own, stdin=pipe, stderr=pipe) as running:
         assert running.wait(60) == 0
         assert running.stderr is not None
         assert b"the time limit was reached, and nothing more was reviewed" in running.stderr.read()
