@@ -13,6 +13,7 @@ import os
 import pty
 import random
 import select
+import signal
 import statistics
 import struct
 import subprocess
@@ -22,29 +23,32 @@ import termios
 import time
 from collections.abc import Callable
 from fcntl import ioctl
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from bench.claims import report
 
 KEY = "§"  # in no answer of a model
 KEYS = 45
 TOKENS = 260  # the model still writes when the last key is pressed
+LONG_ANSWER = 900
+SEGMENT = 3.0  # seconds
+SETTLING = 0.5  # in which a window that goes on has shown what came meanwhile
 
 
 class Terminal:
     """A program under a pseudo-terminal; what it writes is read and dropped."""
 
-    def __init__(self, kind: str, flags: list[str], home: Path | None = None) -> None:
-        """With a ``home`` several share an engine, which is whoever's who made it; without one it ends with this."""
+    def __init__(self, kind: str, flags: list[str]) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._home = home
         root = Path(self._folder.name)
         self._result = root / "result.json"
         (root / "work").mkdir()
         self.descriptor, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(Path.cwd())}
-        environment |= {"XDG_STATE_HOME": str(home or root / "state"), "XDG_CONFIG_HOME": str(root / "config")}
+        environment |= {"XDG_STATE_HOME": str(root / "state"), "XDG_CONFIG_HOME": str(root / "config")}
         self._environment = environment
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.tui_window", kind, str(self._result), *flags],
@@ -60,7 +64,11 @@ class Terminal:
         except OSError:
             return b""
 
-    def finish(self, meanwhile: Callable[[], None] | None = None) -> dict[str, float]:
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        self._process.send_signal(number)
+
+    def finish(self, meanwhile: Callable[[], None] | None = None) -> dict[str, Any]:
         """Read until the program has ended; what it found."""
         last = b""
         while self._process.poll() is None:
@@ -70,17 +78,12 @@ class Terminal:
         if not self._result.exists():
             raise SystemExit(f"the measured program failed: {last.decode(errors='replace')}")
         found = json.loads(self._result.read_text(encoding="utf-8"))
-        if self._home is None:
-            stop_engine(self._environment["XDG_STATE_HOME"])
+        # Its engine would stay for the next program, and in the way of the next measurement.
+        stop = [sys.executable, "-m", "agent", "engine", "stop"]
+        subprocess.run(stop, env=self._environment, capture_output=True, check=False)
         self._folder.cleanup()
         os.close(self.descriptor)
         return found
-
-
-def stop_engine(home: str) -> None:
-    """It would stay for the next program, and in the way of the next measurement."""
-    command = [sys.executable, "-m", "agent", "engine", "stop"]
-    subprocess.run(command, env={**os.environ, "XDG_STATE_HOME": home}, capture_output=True, check=False)
 
 
 class Typist:
@@ -112,11 +115,50 @@ class Typist:
             self._terminal.read(left)
 
 
+class Switch:
+    """Stops the window while the model writes, lets it go on, and so forth. The engine runs in a process of its own."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._seen = ""
+        self._stops: list[tuple[float, float]] = []
+
+    def __call__(self) -> None:
+        if "writing" not in self._seen:
+            self._seen = (self._seen + self._terminal.read(0.02).decode(errors="replace"))[-8_000:]
+            return
+        self._read_for(SEGMENT)
+        self._terminal.signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        time.sleep(SEGMENT)
+        self._stops.append((stopped, time.monotonic()))
+        self._terminal.signal(signal.SIGCONT)
+
+    def _read_for(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._terminal.read(left)
+
+    def speeds(self, times: list[float]) -> list[tuple[float, float]]:
+        """Tokens a second while it ran and while it was stopped next, from when each token reached it.
+
+        What came meanwhile reaches it at once when it goes on.
+        """
+        found: list[tuple[float, float]] = []
+        for (_, began), (stopped, went_on) in pairwise(self._stops):
+            settled = began + SETTLING
+            ran = sum(settled <= each < stopped for each in times) / (stopped - settled)
+            waited = sum(stopped <= each < went_on + SETTLING for each in times) - ran * SETTLING
+            if times and went_on + SETTLING < times[-1]:
+                found.append((ran, waited / (went_on - stopped)))
+        return found
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="qwen2.5-coder-1.5b")
     parser.add_argument("--only", default="echo,speed,stream,long")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=2)
     args = parser.parse_args()
     flags = ["--model", args.model, "--max-tokens", str(TOKENS), "--seed", "1", "--context", "4096", "--offline"]
     wanted = args.only.split(",")
@@ -142,21 +184,20 @@ def _echo(flags: list[str]) -> bool:
 
 
 def _speed(flags: list[str], rounds: int) -> bool:
-    """One engine serves both by turns; a first answer warms it up, and others begin in turn."""
+    """In one answer the window is stopped and let go on every few seconds: other programs disturb both alike."""
     with_it: list[float] = []
     without: list[float] = []
-    with tempfile.TemporaryDirectory() as home:
-        Terminal("plain", flags, Path(home)).finish()
-        for number in range(rounds):
-            for kind in ("model", "plain") if number % 2 else ("plain", "model"):
-                found = Terminal(kind, flags, Path(home)).finish()
-                print(f"    {kind}: {found}", file=sys.stderr, flush=True)
-                (with_it if kind == "model" else without).append(found["tps"])
-        stop_engine(home)
-    report("tui: decode speed with the window", statistics.median(with_it), "tokens/s")
-    report("tui: decode speed without it", statistics.median(without), "tokens/s")
-    share = statistics.median(with_it) / statistics.median(without)
-    return report("tui: decode speed with / without", share, "x", ">= 0.95")
+    for _ in range(rounds):
+        terminal = Terminal("model", [*flags, "--max-tokens", str(LONG_ANSWER)])
+        switch = Switch(terminal)
+        speeds = switch.speeds(terminal.finish(switch)["times"])
+        print(f"    {speeds}", file=sys.stderr, flush=True)
+        with_it += [pair[0] for pair in speeds]
+        without += [pair[1] for pair in speeds]
+    report("tui: decode speed while the window runs", statistics.median(with_it), "tokens/s")
+    report("tui: decode speed while it is stopped", statistics.median(without), "tokens/s")
+    share = statistics.median(one / other for one, other in zip(with_it, without, strict=True))
+    return report(f"tui: decode speed with / without, {len(with_it)} changes", share, "x", ">= 0.95")
 
 
 def _stream() -> bool:

@@ -1,5 +1,5 @@
 """A window to be measured, run by ``bench.tui`` under a pseudo-terminal: a real model, a scripted stream, or a long
-session; or the same run with no window. What it finds goes as JSON into a file.
+session. What it finds goes as JSON into a file.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from agent.assembly import Talk, Wish, open_model, run_options, running_session
+from agent.assembly import Talk, open_model
 from agent.cli import build_parser
-from agent.events import RunFinished
+from agent.events import AgentEvent, RunFinished, TextStreamed
 from agent.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, ToolSpec, Usage, UserMessage
 from agent.model import (
     Dump,
@@ -28,7 +29,7 @@ from agent.model import (
     TextAdded,
     TokenScore,
 )
-from agent.setup import Setup, read_setup
+from agent.setup import Setup
 from agent.store import SessionStore
 from agent.transcript import Snapshot
 from tui.app import AgentApp, run_app
@@ -118,33 +119,31 @@ class StreamingConversation:
 def main() -> None:
     kind, result, *flags = sys.argv[1:]
     args = build_parser().parse_args(flags)
-    found = asyncio.run({"plain": _plain, "model": _window, "stream": _window, "long": _long}[kind](kind, args))
+    found = asyncio.run({"model": _window, "stream": _window, "long": _long}[kind](kind, args))
     Path(result).write_text(json.dumps(found), encoding="utf-8")
-
-
-async def _plain(_: str, args: argparse.Namespace) -> dict[str, float]:
-    setup = read_setup(args)
-    async with running_session(setup, Talk(), Wish(keep=False)) as opened:
-        wall, cpu = time.monotonic(), _cpu()
-        async for event in opened.session.submit(PROMPT, run_options(setup)):
-            if isinstance(event, RunFinished):
-                share = (_cpu() - cpu) / (time.monotonic() - wall)
-                return {"tps": event.usage.decode_tps, "decoded": event.usage.decoded_tokens, "cpu": share}
-    raise AssertionError("the run did not end")
 
 
 class _Measured(AgentApp):
     """Leaves when its run has ended, with what it cost."""
 
-    found: dict[str, float]
+    found: dict[str, Any]
     began = (0.0, 0.0)
+
+    def __init__(self, host: Host) -> None:
+        self.times: list[float] = []  # at which pieces of the answer came
+        super().__init__(host)
 
     def begin(self) -> None:
         self.began = (time.monotonic(), _cpu())
 
+    def _changed(self, event: AgentEvent | None) -> None:
+        if isinstance(event, TextStreamed):
+            self.times.append(time.monotonic())
+        super()._changed(event)
+
     def run_ended(self, event: RunFinished) -> None:
         wall, cpu = time.monotonic() - self.began[0], _cpu() - self.began[1]
-        self.found = {"tps": event.usage.decode_tps, "decoded": event.usage.decoded_tokens, "cpu": cpu / wall}
+        self.found = {"tps": event.usage.decode_tps, "cpu": cpu / wall, "times": self.times}
         self.call_later(self.action_quit)
 
 
@@ -153,7 +152,7 @@ def _cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def _window(kind: str, args: argparse.Namespace) -> dict[str, float]:
+async def _window(kind: str, args: argparse.Namespace) -> dict[str, Any]:
     async def opener(setup: Setup, talk: Talk) -> Model:
         return StreamingModel() if kind == "stream" else await open_model(setup, talk)
 
@@ -172,7 +171,7 @@ async def _window(kind: str, args: argparse.Namespace) -> dict[str, float]:
     return app.found
 
 
-async def _long(_: str, args: argparse.Namespace) -> dict[str, float]:
+async def _long(_: str, args: argparse.Namespace) -> dict[str, Any]:
     """Open a stored session of 2,000 messages, then go through it page by page."""
     host = Host(args, _streaming)
     store = SessionStore(host.setup.state)
