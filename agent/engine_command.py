@@ -9,16 +9,14 @@ import argparse
 import json
 import sys
 import time
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from agent.clean import clean
-from agent.engine_hosts import ask, hosts, wait_until_gone
+from agent.engine_hosts import end_hosts, hosts
 from agent.models.disk import size_text
-from inference.errors import HostUnreachable
 from inference.host_files import HostFiles, running_pid
-from inference.wire import HostStatus, Leave
+from inference.wire import HostStatus
 
 
 def run_engine(args: argparse.Namespace) -> int:
@@ -53,15 +51,8 @@ def described(files: HostFiles, status: HostStatus | None, now: float) -> str:
 
 
 def _stop() -> int:
-    asked: list[HostFiles] = []
-    for files, _ in hosts():
-        with suppress(HostUnreachable):
-            ask(files, Leave("now"))
-        asked.append(files)
-    left = wait_until_gone(asked, patience=60.0)
+    gone, left = end_hosts(patience=60.0)
     for files in left:
         print(f"Process {running_pid(files)} does not go; end it with: kill {running_pid(files)}", file=sys.stderr)
-    print(
-        f"{len(asked) - len(left)} {'engine' if len(asked) - len(left) == 1 else 'engines'} stopped.", file=sys.stderr
-    )
+    print(f"{len(gone)} {'engine' if len(gone) == 1 else 'engines'} stopped.", file=sys.stderr)
     return 1 if left else 0

@@ -194,6 +194,16 @@ def make_way(own: HostFiles | None = None) -> None:
     wait_until_gone(asked)
 
 
+def end_hosts(patience: float = 15.0) -> tuple[list[HostFiles], list[HostFiles]]:
+    """Ask all hosts to go at once; those that are gone, and those that still run after ``patience`` seconds."""
+    asked = [files for files, _ in hosts()]
+    for files in asked:
+        with suppress(HostUnreachable):
+            ask(files, Leave("now"))
+    left = wait_until_gone(asked, patience)
+    return [files for files in asked if files not in left], left
+
+
 def wait_until_gone(asked: list[HostFiles], patience: float = 15.0) -> list[HostFiles]:
     """Wait until none of the hosts runs; those that still do after ``patience`` seconds."""
     deadline = time.monotonic() + patience

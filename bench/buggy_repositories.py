@@ -7,10 +7,14 @@ It measures nothing. The file is not part of the project: one JSON object a line
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "humanevalpack-python.jsonl"
 TEST_COMMAND = "python -m pytest -q"
@@ -53,3 +57,17 @@ def load(data: Path = DEFAULT_DATA) -> list[Task]:
         test = f"{imports}{body}\n\n\ndef test_{name}():\n    check({name})\n"
         tasks.append(Task(row["task_id"], name, (row["prompt"] + row["buggy_solution"]).strip("\n") + "\n", test))
     return tasks
+
+
+def agent_fix(root: Path, test: str, *flags: str) -> tuple[dict[str, Any], float]:
+    """``agent fix`` in ``root`` as a user runs it, with its JSON result, and the seconds that it took.
+
+    Raises SystemExit where it could not run.
+    """
+    command = [sys.executable, "-m", "agent", "fix", "--test", test, "--output-format", "json", "--bare", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    began = time.monotonic()
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{root.name}: agent fix could not run: {done.stderr[-2000:]}")
+    return {**json.loads(done.stdout), "exit_code": done.returncode}, time.monotonic() - began

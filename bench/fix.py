@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from agent.model import Model, ResponseFinished, ResponseOptions
 from agent.proposal import code_blocks, propose
 from agent.setup import read_setup
 from agent.test_command import TestCommand
-from bench.buggy_repositories import DEFAULT_DATA, Task, load
+from bench.buggy_repositories import DEFAULT_DATA, Task, agent_fix, load
 from bench.claims import report
 
 TESTS = f"{sys.executable} -m pytest -q"
@@ -87,28 +86,12 @@ def write_answer(path: Path, answer: str, task: Task) -> None:
 
 def run_agent(task: Task, root: Path, args: argparse.Namespace) -> Result:
     """``agent fix`` as a user runs it."""
-    command = [sys.executable, "-m", "agent", "fix", "--test", TESTS, "--output-format", "json"]
-    command += [
-        "--in-process",
-        "--model",
-        args.model,
-        "--seed",
-        str(args.seed),
-        "--max-seconds",
-        str(args.seconds),
-        "--bare",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    began = time.monotonic()
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - began
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{task.name}: agent fix could not run: {done.stderr[-2000:]}")
-    result = json.loads(done.stdout)
+    limits = ["--seed", str(args.seed), "--max-seconds", str(args.seconds)]
+    result, seconds = agent_fix(root, TESTS, "--in-process", "--model", args.model, *limits)
     stats, usage = result["stats"], result["usage"]
     green = asyncio.run(TestCommand(TESTS, root, dict(os.environ), timeout=60).run()).green
-    if green != (done.returncode == 0):
-        raise SystemExit(f"{task.name}: the exit code {done.returncode} is not what the tests say.")
+    if green != (result["exit_code"] == 0):
+        raise SystemExit(f"{task.name}: the exit code {result['exit_code']} is not what the tests say.")
     prefilled, generated = stats["prefilled_tokens"], usage["output_tokens"]
     return Result(task.name, "agent fix", green, seconds, prefilled, generated, result["attempts"])
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from agent.engine_hosts import ask, host_files, hosts, wait_until_gone
+from agent.engine_hosts import ask, end_hosts, host_files
 from agent.engine_settings import EnginePlace, EngineSettings
 from agent.engines import make_engine
 from bench.claims import report
@@ -31,7 +31,7 @@ from inference.errors import EngineLost
 from inference.gguf_header import read_header
 from inference.memory import process_bytes
 from inference.request import Finished, Request, Scored, TokensDecoded
-from inference.wire import AskStatus, HostStatus, Leave
+from inference.wire import AskStatus, HostStatus
 from tests.constructed_gemma4 import Shape, target
 
 TEXT = (ROOT / "inference/worker.py").read_text("utf-8")
@@ -224,13 +224,6 @@ async def whole(engine: Engine, tokens: tuple[int, ...], count: int = 40) -> lis
             ids += event.ids
         assert not isinstance(event, Finished) or event.stats is not None
     return ids
-
-
-def end_hosts() -> None:
-    found = [files for files, _ in hosts()]
-    for files in found:
-        ask(files, Leave("now"))
-    wait_until_gone(found)
 
 
 def _stop(_signal: int, _frame: object) -> None:

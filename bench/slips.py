@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from bench.buggy_repositories import commit_all
+from bench.buggy_repositories import agent_fix, commit_all
 from bench.claims import report
 
 DATA = Path(__file__).resolve().parent / "data" / "slips"
@@ -39,17 +36,12 @@ def write(name: str, root: Path) -> str:
 def repair(name: str, root: Path, args: argparse.Namespace) -> bool:
     """Whether the tests are green in the end; prints what it took."""
     root.mkdir()
-    command = [sys.executable, "-m", "agent", "fix", "--test", write(name, root), "--output-format", "json"]
-    command += ["--model", args.model, "--max-seconds", str(args.seconds), "--bare"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-    began = time.monotonic()
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{name}: agent fix could not run: {done.stderr[-2000:]}")
-    result = json.loads(done.stdout)
-    taken = {"seconds": round(time.monotonic() - began, 1), "attempts": result["attempts"]}
-    print(json.dumps({"repository": name, "solved": done.returncode == 0, **taken}), flush=True)
-    return done.returncode == 0
+    limits = ["--max-seconds", str(args.seconds)]
+    result, seconds = agent_fix(root, write(name, root), "--model", args.model, *limits)
+    solved = result["exit_code"] == 0
+    taken = {"seconds": round(seconds, 1), "attempts": result["attempts"]}
+    print(json.dumps({"repository": name, "solved": solved, **taken}), flush=True)
+    return solved
 
 
 def main() -> int:

@@ -44,6 +44,7 @@ class Terminal:
         self._folder = tempfile.TemporaryDirectory()
         root = Path(self._folder.name)
         self._result = root / "result.json"
+        self._seen = ""
         (root / "work").mkdir()
         self.descriptor, slave = pty.openpty()
         ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
@@ -63,6 +64,18 @@ class Terminal:
             return os.read(self.descriptor, 1 << 16) if ready else b""
         except OSError:
             return b""
+
+    def rest(self, seconds: float) -> None:
+        """Read on for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.read(left)
+
+    def is_writing(self) -> bool:
+        """Whether the model has begun to write, from a look at what comes until then."""
+        if "writing" not in self._seen:
+            self._seen = (self._seen + self.read(0.02).decode(errors="replace"))[-8_000:]
+        return "writing" in self._seen
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program."""
@@ -91,16 +104,15 @@ class Typist:
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._seen = ""
         self._pressed = 0
         self._random = random.Random(7)
         self.milliseconds: list[float] = []
 
     def __call__(self) -> None:
-        if "writing" not in self._seen or self._pressed == KEYS:
-            self._seen = (self._seen + self._terminal.read(0.02).decode(errors="replace"))[-8_000:]
+        if not self._terminal.is_writing() or self._pressed == KEYS:
+            self._terminal.read(0.02)
             return
-        self._rest(self._random.uniform(0.06, 0.2))
+        self._terminal.rest(self._random.uniform(0.06, 0.2))
         self._pressed += 1
         began = time.perf_counter()
         os.write(self._terminal.descriptor, KEY.encode())
@@ -109,35 +121,23 @@ class Typist:
             seen += self._terminal.read(0.5)
         self.milliseconds.append(1_000 * (time.perf_counter() - began))
 
-    def _rest(self, seconds: float) -> None:
-        until = time.perf_counter() + seconds
-        while (left := until - time.perf_counter()) > 0:
-            self._terminal.read(left)
-
 
 class Switch:
     """Stops the window while the model writes, lets it go on, and so forth. The engine runs in a process of its own."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._seen = ""
         self._stops: list[tuple[float, float]] = []
 
     def __call__(self) -> None:
-        if "writing" not in self._seen:
-            self._seen = (self._seen + self._terminal.read(0.02).decode(errors="replace"))[-8_000:]
+        if not self._terminal.is_writing():
             return
-        self._read_for(SEGMENT)
+        self._terminal.rest(SEGMENT)
         self._terminal.signal(signal.SIGSTOP)
         stopped = time.monotonic()
         time.sleep(SEGMENT)
         self._stops.append((stopped, time.monotonic()))
         self._terminal.signal(signal.SIGCONT)
-
-    def _read_for(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._terminal.read(left)
 
     def speeds(self, times: list[float]) -> list[tuple[float, float]]:
         """Tokens a second while it ran and while it was stopped next, from when each token reached it.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -48,7 +47,9 @@ class RunByGit:
         wanted = [*origins, *own, *_links_in(hooks)]
         for origin, key, value in settings:
             wanted += _programs(self._root, self._root / origin, key, value)
-        self._sources = {path: _facts(path) for path in (git, *own, *users, *origins)}
+        # A folder is not looked at: what is put into it, a lock while git works, say, changes no setting.
+        link = () if git.is_dir() else (git,)
+        self._sources = {path: _facts(path) for path in (*link, *own, *users, *origins)}
         self._found = tuple(dict.fromkeys(self._inside(wanted)))
 
     def _inside(self, paths: Iterable[Path]) -> Iterator[Path]:
@@ -103,12 +104,8 @@ def _links_in(folder: Path) -> Iterator[Path]:
 
 
 def _facts(path: Path) -> tuple[int, ...] | None:
-    """What tells one state of a file from another. That of a repository's folder is which one it is: what is put into
-    it, a lock while git works, say, changes no setting."""
     try:
         facts = path.stat()
     except OSError:
         return None
-    if path.name == ".git" and stat.S_ISDIR(facts.st_mode):
-        return (facts.st_dev, facts.st_ino)
     return (facts.st_ino, facts.st_size, facts.st_mtime_ns)

@@ -192,11 +192,11 @@ class Command:
         while self.running:
             await asyncio.sleep(_POLL_S)
             now = threads_on_the_machine()
-            if time.monotonic() - looked < _LOOK_EVERY_S and now - threads < limits.processes / 4:
+            many_more = now - threads >= limits.processes / 4
+            if time.monotonic() - looked < _LOOK_EVERY_S and not many_more:
                 continue
-            due = now - threads < limits.processes / 4
             threads, looked = now, time.monotonic()
-            since = looked - (_LOOK_EVERY_S / 2 if due else 0)
+            since = looked - (0 if many_more else _LOOK_EVERY_S / 2)
             use = await asyncio.to_thread(_LOOKOUT.use_below, self._process.pid, since)
             self._overrun = limits.exceeded_by(use)
             if self._overrun:

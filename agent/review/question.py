@@ -11,13 +11,12 @@ from dataclasses import replace
 
 from agent.model import Model
 from agent.review.passages import Passage
-from agent.review.wording import Suspicion, tested
+from agent.review.wording import Suspicion, versions
 from prompts import load
 
 Confirm = Callable[[Sequence[Suspicion]], Awaitable[list[Suspicion]]]
 ANSWERS = ("Yes", "No")
 _LEAST = 1e-6  # a probability that a model could be wrong about
-_MOST_CONTEXT = 1_500  # characters of the code above
 
 
 def confirmer(model: Model) -> Confirm:
@@ -35,14 +34,7 @@ def confirmer(model: Model) -> Confirm:
 
 def asked(passage: Passage, tests: str = "") -> str:
     """The question about a passage, which "Yes" answers where the change is a mistake; ``tests`` are the passage's."""
-    return load(
-        "review/question",
-        path=passage.path,
-        context=passage.context[-_MOST_CONTEXT:],
-        old=passage.old,
-        new=passage.new,
-        tests=tested(tests),
-    )
+    return load("review/question", **versions(passage, tests))
 
 
 def mean(one: float, other: float) -> float:

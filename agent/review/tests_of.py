@@ -34,7 +34,7 @@ def tests_of(passage: Passage, repository: Repository) -> str:
 
 
 def _tests(path: str, text: str, word: re.Pattern[str]) -> list[str]:
-    """The functions of a file that hold the word, in which no other such function lies."""
+    """The functions of a file that hold the word."""
     lines = text.splitlines()
     functions = [each for each in definitions(path, text.encode("utf-8", "replace")) if each.kind != "class"]
     texts = ["".join(f"{line}\n" for line in lines[each.start_line - 1 : each.end_line]) for each in functions]

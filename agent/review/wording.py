@@ -89,22 +89,23 @@ def explainer(model: Model, rules: str) -> Explain:
 
 def question(suspicion: Suspicion, rules: str) -> str:
     """What the model is asked: the two versions below what stands above them, and the tests."""
-    passage = suspicion.passage
     return load(
         "review/explain",
         rules=f"Rules of this repository:\n{rules}\n\n" if rules else "",
-        path=passage.path,
-        context=passage.context[-_MOST_CONTEXT:],
-        old=passage.old,
-        new=passage.new,
-        tests=tested(suspicion.tests),
         line=suspicion.finding.code,
+        **versions(suspicion.passage, suspicion.tests),
     )
 
 
-def tested(tests: str) -> str:
-    """How the tests of a passage are put to a model; nothing where there are none."""
-    return f"Its tests:\n```\n{tests}```\n\n" if tests else ""
+def versions(passage: Passage, tests: str) -> dict[str, str]:
+    """What every question about a passage shows of it, by the prompts' names; ``tests`` may be empty."""
+    return {
+        "path": passage.path,
+        "context": passage.context[-_MOST_CONTEXT:],
+        "old": passage.old,
+        "new": passage.new,
+        "tests": f"Its tests:\n```\n{tests}```\n\n" if tests else "",
+    }
 
 
 async def _words(model: Model, text: str) -> dict[str, object]:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.engine_hosts import ask, hosted_engine, hosts, wait_until_gone
+from agent.engine_hosts import end_hosts, hosted_engine
 from agent.engine_settings import EngineSettings
 from inference.engine import Engine
 from inference.errors import EngineLost, ModelLoadError
 from inference.request import Request
-from inference.wire import Leave
 from tests.agent.damaged_models import PROMPT, MakeEngine, hear, hear_of_many
 from tests.constructed_gemma4 import Shape, target
 
@@ -36,10 +35,7 @@ def engine_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Make
     try:
         yield engine
     finally:
-        found = [files for files, _ in hosts()]
-        for files in found:
-            ask(files, Leave("now"))
-        assert wait_until_gone(found) == []
+        assert end_hosts()[1] == []
         shutil.rmtree(folder)
 
 
@@ -81,10 +77,7 @@ def test_a_model_that_is_removed_while_it_runs_goes_on_and_is_missed_at_the_next
         await engine.close()
 
     asyncio.run(use())
-    found = [files for files, _ in hosts()]
-    for files in found:
-        ask(files, Leave("now"))
-    assert wait_until_gone(found) == []
+    assert end_hosts()[1] == []
     heard = asyncio.run(hear("removed", path, engine_of))
     assert heard.names_file, heard.sentence
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from agent.cli import main
-from agent.engine_hosts import ask, host_files, hosted_engine, hosts, log_path, make_way, wait_until_gone
+from agent.engine_hosts import ask, end_hosts, host_files, hosted_engine, hosts, log_path, make_way
 from agent.engine_settings import EnginePlace, EngineSettings
 from agent.engines import make_engine
 from agent.model import ResponseFinished, ResponseOptions
@@ -27,7 +27,7 @@ from inference.errors import EngineLost, ModelLoadError
 from inference.host_files import connect, listen, open_folder, running_pid, socket_folder
 from inference.in_process import InProcessEngine
 from inference.request import Finished, Request, Stats, TokensDecoded
-from inference.wire import AskStatus, HostStatus, Leave
+from inference.wire import AskStatus, HostStatus
 from tests.constructed_gemma4 import Shape, target
 from tests.fakes.confined import TIERS, Confined, folder_at_home
 from tools.commands import Access
@@ -66,10 +66,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Here]:
 
 
 def stop_all() -> None:
-    found = [files for files, _ in hosts()]
-    for files in found:
-        ask(files, Leave("now"))
-    assert wait_until_gone(found) == []
+    assert end_hosts()[1] == []
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -95,7 +95,7 @@ describe("merge", () => {
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.skipif(shutil.which("node") is None, reason="it reads what a real node prints, and none is installed")
 @pytest.mark.parametrize("reporter", ["tap", "spec"])
 def test_nodes_own_runner_is_understood_whatever_its_reporter(tmp_path: Path, reporter: str) -> None:
     for name, text in (("src/merge.js", "export const merge = (all) => all;\n"), ("test/merge.test.js", NODE_TEST)):

@@ -44,5 +44,14 @@ def test_a_folder_of_hooks_that_is_a_link_is_found_where_it_leads(repository: Pa
     assert names(RunByGit(repository), repository) == ["scripts"]
 
 
+def test_settings_that_count_on_one_branch_only_are_found_when_it_is_checked_out(repository: Path) -> None:
+    found = RunByGit(repository)
+    (repository / "team.gitconfig").write_text("[core]\n    hooksPath = .husky\n")
+    git(repository, "config", "includeIf.onbranch:other.path", "../team.gitconfig")
+    assert names(found, repository) == ["team.gitconfig"]
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/other")
+    assert names(found, repository) == [".husky", "team.gitconfig"]
+
+
 def test_where_there_is_no_repository_there_is_nothing(tmp_path: Path) -> None:
     assert RunByGit(tmp_path).now() == ()

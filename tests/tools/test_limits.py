@@ -11,9 +11,8 @@ import pytest
 
 from tools.limits import Limits, Lookout, Use
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
 
-
+@pytest.mark.skipif(sys.platform != "linux", reason="what lives below a process is seen in /proc, which only Linux has")
 def test_one_look_serves_those_who_ask_of_the_same_time_and_no_later_ones() -> None:
     lookout = Lookout()
     began = time.monotonic()
