@@ -68,8 +68,8 @@ class Started(Protocol):
 class Starter(Protocol):
     """Starts processes in another way than as a new program of ours."""
 
-    async def start(self, launch: Launch, line: socket.socket) -> Started:
-        """Start one with ``line`` as its standard input; raises OSError."""
+    async def start(self, launch: Launch) -> tuple[Started, socket.socket]:
+        """Start one; also our side of the socket that is its standard input. Raises OSError or ValueError."""
         ...
 
 
@@ -79,8 +79,8 @@ class Launch:
 
     Its standard input is a socket to us on which it says "." once the command is about to run; it waits for an answer.
     ``descriptors`` are inherited, and closed here once it has started. With ``asked_to_end`` it ends all it started
-    when the socket closes; otherwise the kernel does, when the program itself is killed. ``starter`` starts it (with
-    ``argv`` unused); without one it is executed.
+    when the socket closes; otherwise the kernel does, when the program itself is killed. ``starter`` starts it, and
+    says what ``argv`` means to it; without one it is executed.
     """
 
     argv: Sequence[str]

@@ -84,18 +84,15 @@ class Command:
         It begins only when ``ready`` is, which is called while the process comes up; what that raises is raised.
         Raises ToolError when it cannot be started, or what confines it cannot be set up.
         """
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
         try:
-            process = await (launch.starter.start(launch, theirs) if launch.starter else _execute(launch, theirs))
+            process, line = await (launch.starter.start(launch) if launch.starter else execute(launch))
         except (OSError, ValueError) as error:
-            ours.close()
             raise ToolError(f"The command could not be started ({error}); check it and try again.") from error
         finally:
-            theirs.close()
             for descriptor in launch.descriptors:
                 os.close(descriptor)
-        command = cls(process, ours, launch, emit)
+        line.setblocking(False)
+        command = cls(process, line, launch, emit)
         try:
             await command._begin(None if ready is None else ready())
         except BaseException:
@@ -212,17 +209,26 @@ class Command:
                 self._live.add(piece)
 
 
-async def _execute(launch: Launch, line: socket.socket) -> Started:
-    return await asyncio.create_subprocess_exec(
-        *launch.argv,
-        cwd="/",
-        env=dict(launch.environment),
-        stdin=line.fileno(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        pass_fds=launch.descriptors,
-    )
+async def execute(launch: Launch) -> tuple[Started, socket.socket]:
+    """Execute a program as a child of ours, and our side of its standard input; raises OSError or ValueError."""
+    ours, theirs = socket.socketpair()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *launch.argv,
+            cwd="/",
+            env=dict(launch.environment),
+            stdin=theirs.fileno(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=launch.descriptors,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
 
 
 class _LiveOutput:

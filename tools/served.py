@@ -35,24 +35,31 @@ class LaunchServer:
             if self._running is None:
                 self._running = _start_server()
 
-    async def start(self, launch: Launch, line: socket.socket) -> Started:
-        """Start a command; ``line`` is its standard input. Raises OSError when the server is gone."""
+    async def start(self, launch: Launch) -> tuple[Started, socket.socket]:
+        """Start a command, and our side of its standard input. Raises OSError when the server is gone."""
+        line, line_end = socket.socketpair()
         output, output_end = os.pipe()
         told, told_end = os.pipe()
         try:
-            descriptors = array.array("i", [line.fileno(), output_end, told_end, *launch.descriptors])
+            descriptors = array.array("i", [line_end.fileno(), output_end, told_end, *launch.descriptors])
             with self._lock:
                 if self._running is None:
                     raise BrokenPipeError("there is no launch server")
                 self._running[1].sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         except BaseException:
+            line.close()
             os.close(output)
             os.close(told)
             raise
         finally:
+            line_end.close()
             os.close(output_end)
             os.close(told_end)
-        return await Served.watch(output, told)
+        try:
+            return await Served.watch(output, told), line
+        except BaseException:
+            line.close()
+            raise
 
     def close(self) -> None:
         """End the server; commands that still run end with the agent's side of their line."""

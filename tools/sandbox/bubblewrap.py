@@ -18,17 +18,22 @@ _BASE = (
     "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv",
     "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run",
 )  # fmt: skip
+_SCRIPT_PLACE = "/run/start"
 # Standard input is a socket to the agent. The script says that it has come up, and runs the command only once the
 # agent has answered: by then the kernel kills all this when the agent dies, and when it died before, the read fails.
-# $1 is the limit of processes. A core dump is written by nobody, and memory that runs out hits this first.
-_SCRIPT = """
+# A core dump is written by nobody, and memory that runs out hits this first. The braces have all of it read before the
+# command runs, which could write there.
+_SCRIPT = """{{
 echo . >&0; read -r go || exit 125; exec </dev/null
-{ ulimit -c 0; ulimit -u "$1" || ulimit -p "$1"; echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
-shift; "$@"; code=$?
+{{ ulimit -c 0; ulimit -u {processes} || ulimit -p {processes}; echo 1000 >/proc/self/oom_score_adj; }} 2>/dev/null
+{command}; code=$?
 set -- /proc/[0-9]*
 [ $# -le 2 ] || printf '\\n(%s background process(es) were stopped with the command)\\n' $(($# - 2)) >&2
 exit $code
+}}
 """
+FIRST_PROGRAM = ("/bin/sh", _SCRIPT_PLACE)
+"""What runs inside: the script."""
 
 
 def find_bubblewrap() -> str | None:
@@ -37,7 +42,7 @@ def find_bubblewrap() -> str | None:
 
 
 def arguments(policy: Policy, environment: Mapping[str, str], seccomp: int, *, user_namespaces_off: bool) -> list[str]:
-    """Everything behind ``bwrap`` and before the program; ``seccomp`` is a descriptor with the filter.
+    """The options of ``bwrap``; ``seccomp`` is a descriptor with the filter.
 
     ``user_namespaces_off`` uses a flag that bubblewrap has since 0.8.
     """
@@ -64,12 +69,18 @@ def arguments(policy: Policy, environment: Mapping[str, str], seccomp: int, *, u
         made += ["--ro-bind", str(path), str(path)]
     for path, mask in policy.masks:
         made += ["--ro-bind", str(mask), str(path)]
-    return [*made, *over, "--chdir", str(policy.folder), "--"]
+    return [*made, *over, "--chdir", str(policy.folder)]
 
 
-def first_program(policy: Policy, command: Sequence[str]) -> list[str]:
-    """The program to run inside: the script, with the command as its arguments."""
-    return ["/bin/sh", "-c", _SCRIPT, "sandbox", str(policy.limits.processes), *command]
+def script(policy: Policy, command: Sequence[str]) -> str:
+    """The script for a command."""
+    words = ("'" + word.replace("'", "'\"'\"'") + "'" for word in command)  # all of them: one could be a reserved word
+    return _SCRIPT.format(processes=policy.limits.processes, command=" ".join(words))
+
+
+def script_argument(descriptor: int) -> list[str]:
+    """The option that puts the script into the sandbox; the last one, for without it nothing can run."""
+    return ["--file", str(descriptor), _SCRIPT_PLACE]
 
 
 def _hidden(policy: Policy) -> tuple[list[str], list[str]]:

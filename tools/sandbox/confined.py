@@ -13,6 +13,7 @@ from tools.sandbox.capture import Captured
 from tools.sandbox.policy import Policy
 from tools.sandbox.watch import OpenWatch
 
+_MOMENT_S = 0.01
 _WITHHELD = "[output withheld: the command read {names}, which may hold secrets; run it again without such files]"
 
 
@@ -21,7 +22,8 @@ class Prepared:
     """What is needed to start a command. ``note`` and ``settle`` are called on a thread: the one while the process
     comes up, before the command begins; the other once after its end, also when nothing was noted.
 
-    ``watch`` tells of files that should have been hidden and could not.
+    ``watch`` tells of files that should have been hidden and could not. ``over`` is called when all is over, a moment
+    after whoever waits for the command was told.
     """
 
     launch: Launch
@@ -29,6 +31,7 @@ class Prepared:
     watch: OpenWatch | None
     note: Callable[[], object]
     settle: Callable[[], tuple[Captured, tuple[str, ...]]]
+    over: Callable[[], object] = lambda: None
 
 
 class Confined:
@@ -95,6 +98,7 @@ class Confined:
             if self._prepared.watch is not None:
                 self._prepared.watch.close()
             self._settled = await asyncio.to_thread(self._prepared.settle)
+            asyncio.get_running_loop().call_later(_MOMENT_S, self._prepared.over)
         return self._settled
 
     def _shown(self, output: str) -> str:

@@ -129,7 +129,7 @@ def _try(path: str, user_namespaces_off: bool) -> str:
     try:
         with _trial() as (policy, outside):
             made = arguments(policy, {"PATH": _PATH}, number, user_namespaces_off=user_namespaces_off)
-            return _judged(policy, outside, _run([path, *made, *_script(outside)], subprocess.DEVNULL, (number,)))
+            return _judged(policy, outside, _run([path, *made, "--", *_script(outside)], subprocess.DEVNULL, (number,)))
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     finally:

@@ -6,6 +6,7 @@ Which tier it uses was found out by ``tools.sandbox.probe``; without one it refu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -20,14 +21,14 @@ from tools.sandbox.aftermath import Aftermath
 from tools.sandbox.capture import Captured, Images
 from tools.sandbox.confined import Confined, Prepared
 from tools.sandbox.confinement import confinement
+from tools.sandbox.early import EarlyBubblewrap
 from tools.sandbox.landlock import Rulesets
 from tools.sandbox.planning import Plan, Planner, User
 from tools.sandbox.policy import Policy, Tier, cache_environment
 from tools.sandbox.private import PrivateFolder, clear_stale
 from tools.sandbox.probe import Found
-from tools.sandbox.seccomp import program
 from tools.sandbox.shared_memory import SHARED_MEMORY, SharedMemory
-from tools.sandbox.survey import Survey, survey
+from tools.sandbox.survey import Places, Survey, survey
 from tools.sandbox.watch import OpenWatch
 from tools.served import LaunchServer
 
@@ -51,10 +52,13 @@ class Sandbox:
         self._planner = Planner(self._workspace, user)
         self._network_environment = dict(network_environment or {})
         self._limits = limits or Limits()
+        self._places = Places(self._workspace)
         self._images = Images(self._workspace)
         self._rulesets = Rulesets()
         self._shared = SharedMemory()
         self._server = LaunchServer()
+        self._early: EarlyBubblewrap | None = None
+        self._closed = False
         self._opened: tuple[PrivateFolder, Aftermath] | None = None
 
     async def start(
@@ -64,7 +68,8 @@ class Sandbox:
         if self.found.tier is Tier.NONE:
             raise ToolError(f"{self.found.sentence()} Tell the user.")
         try:
-            prepared = await asyncio.to_thread(self._prepare, line, access)
+            early = self._take_early()
+            prepared = await self._prepared_with(early, line, access)
         except OSError as error:
             raise ToolError(
                 f"The command could not be confined ({error}), so it was not run; tell the user."
@@ -73,11 +78,39 @@ class Sandbox:
 
     def close(self) -> None:
         """Remove the private folder; all commands must have ended."""
+        self._closed = True
+        if self._early is not None:
+            self._early.abandon()
+            self._early = None
         if self._opened is not None:
             self._opened[0].close()
             self._opened = None
         self._rulesets.close()
         self._server.close()
+
+    def _take_early(self) -> EarlyBubblewrap | None:
+        """The process that waits for a command, or a new one; None for tiers without."""
+        if self.found.tier is not Tier.BUBBLEWRAP:
+            return None
+        early, self._early = self._early, None
+        if early is not None and not early.waits:
+            early.abandon()
+            early = None
+        return early or EarlyBubblewrap(self.found.program, bubblewrap.FIRST_PROGRAM)
+
+    def _make_early(self) -> None:
+        """Let one wait for the next command."""
+        if not self._closed and self._early is None:
+            with contextlib.suppress(OSError):  # the next command will tell
+                self._early = self._take_early()
+
+    async def _prepared_with(self, early: EarlyBubblewrap | None, line: CommandLine, access: Access) -> Prepared:
+        try:
+            return await asyncio.to_thread(self._prepare, line, access, early)
+        except BaseException:
+            if early is not None:
+                early.abandon()
+            raise
 
     def _open(self) -> tuple[PrivateFolder, Aftermath]:
         if self._opened is None:
@@ -86,49 +119,52 @@ class Sandbox:
             self._opened = (private, Aftermath(self._workspace, private))
         return self._opened
 
-    def _prepare(self, line: CommandLine, access: Access) -> Prepared:
+    def _prepare(self, line: CommandLine, access: Access, early: EarlyBubblewrap | None) -> Prepared:
         """Everything before the start; takes milliseconds, so not on the event loop."""
         private, aftermath = self._open()
-        plan = self._planner.plan(line, access, survey(self._workspace, stamps=False), private.temporary)
+        plan = self._planner.plan(line, access, self._places.look(), private.temporary)
         masks = tuple((path, private.mask(path)) for path in plan.secrets)
         plan = replace(plan, policy=replace(plan.policy, masks=masks, limits=self._limits))
         if not access.writes:
-            return self._prepared(line, plan, _Unseen())
+            return self._prepared(line, plan, _Unseen(), early)
         policy = aftermath.begin(plan, mounted=self.found.tier is Tier.BUBBLEWRAP)
         shared = None
         if self.found.tier is Tier.LANDLOCK:
             shared = self._shared
             policy = replace(policy, shared=(SHARED_MEMORY,) if shared.begin() else ())
         seen = _Seen(self._workspace, self._images, plan, aftermath, shared)
-        return self._prepared(line, replace(plan, policy=policy), seen)
+        return self._prepared(line, replace(plan, policy=policy), seen, early)
 
-    def _prepared(self, line: CommandLine, plan: Plan, seen: _Seen | _Unseen) -> Prepared:
+    def _prepared(
+        self, line: CommandLine, plan: Plan, seen: _Seen | _Unseen, early: EarlyBubblewrap | None
+    ) -> Prepared:
         watch: OpenWatch | None = None
         try:
             if plan.secrets and self.found.tier is not Tier.BUBBLEWRAP:
                 watch = OpenWatch(plan.secrets)  # they cannot be masked
-            return Prepared(self._launch(line, plan.policy), plan.policy, watch, seen.before, seen.after)
+            launch = self._launch(line, plan.policy, early)
+            return Prepared(launch, plan.policy, watch, seen.before, seen.after, self._make_early)
         except BaseException:
             if watch is not None:
                 watch.close()
             seen.after()
             raise
 
-    def _launch(self, line: CommandLine, policy: Policy) -> Launch:
-        mounted = self.found.tier is Tier.BUBBLEWRAP
-        inside = Path("/tmp") if mounted else policy.temporary  # noqa: S108 - its own, by a mount
+    def _launch(self, line: CommandLine, policy: Policy, early: EarlyBubblewrap | None) -> Launch:
+        inside = Path("/tmp") if early else policy.temporary  # noqa: S108 - its own, by a mount
         network = self._network_environment if policy.network else {}
         environment = {**line.environment, **network, **cache_environment(inside / ".cache"), "TMPDIR": str(inside)}
         if policy.masks:
             _tell_git_of_masks(environment)
+        if early is not None:
+            early.write_script(bubblewrap.script(policy, line.argv))
+            flag = self.found.user_namespaces_off
+            made = bubblewrap.arguments(policy, environment, early.seccomp, user_namespaces_off=flag)
+            made += bubblewrap.script_argument(early.script)
+            return Launch(made, {}, asked_to_end=False, starter=early)
         if self.found.tier is Tier.LANDLOCK:
             return self._served(replace(line, environment=environment), policy)
-        if self.found.tier is Tier.SEATBELT:
-            return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment))
-        filters = file_in_memory(program(internet=True))
-        made = bubblewrap.arguments(policy, environment, filters, user_namespaces_off=self.found.user_namespaces_off)
-        argv = [self.found.program, *made, *bubblewrap.first_program(policy, line.argv)]
-        return Launch(argv, {}, (filters,), asked_to_end=False)
+        return launcher(replace(line, argv=seatbelt.command(policy, line.argv), environment=environment))
 
     def _served(self, line: CommandLine, policy: Policy) -> Launch:
         """Confined by Landlock and seccomp, with a supervisor for what these leave open."""

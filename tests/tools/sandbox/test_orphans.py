@@ -77,15 +77,26 @@ def kill_agent(tier: Tier, folder: Path, marker: str, count: int, after: float |
     command = [sys.executable, "-c", AGENT, tier.value, str(folder), marker, str(count)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
-        assert agent.stdout.readline() == b"ready\n"
-        if after is None:
-            assert agent.stdout.readline() == b"all\n"
-            assert len(running(marker)) >= count
-        else:
-            time.sleep(after)
-        started = below(agent.pid)
-        agent.kill()
-    return started
+        try:
+            assert agent.stdout.readline() == b"ready\n"
+            if after is None:
+                assert agent.stdout.readline() == b"all\n"
+                assert all_run_within(10, marker, count)
+            else:
+                time.sleep(after)
+            return below(agent.pid)
+        finally:
+            agent.kill()
+
+
+def all_run_within(seconds: float, marker: str, count: int) -> bool:
+    """A command that was started is a shell at first, which then starts what bears the marker."""
+    deadline = time.monotonic() + seconds
+    while len(running(marker)) < count:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def alive(pids: list[int]) -> list[int]:
