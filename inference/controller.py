@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from inference.acceptance import PLACE, Acceptance, Grounds
 from inference.budget import Budget
 from inference.draft_costs import DraftCosts
-from inference.drafters import Drafter, Drafting, Generation, Lookup, LookupDrafter
+from inference.drafters import Drafter, Generation, Lookup, LookupDrafter, Prediction
 from inference.planner import NOTHING, Outcome
 from inference.regions import Regions
 from inference.request import DrafterStats
@@ -112,7 +112,7 @@ class Control:
         knowledge: Knowledge,
         regions: Regions,
         lookups: Sequence[tuple[str, Lookup]],
-        predictors: Sequence[tuple[str, Drafting]],
+        predictors: Sequence[tuple[str, Prediction]],
         keep: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -152,7 +152,7 @@ class Control:
         if limit <= 0 or not self._costs.known:
             return NOTHING
         found = self._looked_up(limit)
-        choice = self._best(found, limit)
+        choice = self._best(found, tokens, limit)
         if choice is None:
             self._try_in_silence(tokens, limit)
             return NOTHING
@@ -197,20 +197,23 @@ class Control:
             self._pending.append(draft)
         return draft
 
-    def _best(self, found: Draft, limit: int) -> _Choice | None:
+    def _best(self, found: Draft, tokens: Sequence[int], limit: int) -> _Choice | None:
         """The choice with the highest rate, among those whose loss the budget bears."""
         plain = self._costs.expected(1)
         best = _Choice(WORTHWHILE / plain, 0)
-        for length, tokens in self._lengths(found.grounds, len(found.ids)):
+        for length, count in self._lengths(found.grounds, len(found.ids)):
             ms = self._costs.expected(1 + length)
-            if tokens / ms > best.rate and self._budget.allows(ms - plain, plain):
-                best = _Choice(tokens / ms, length)
-        for number, (name, _) in enumerate(self._predictors):
+            if count / ms > best.rate and self._budget.allows(ms - plain, plain):
+                best = _Choice(count / ms, length)
+        for number, (name, drafting) in enumerate(self._predictors):
             most = min(limit, self._drafting.longest(name))
-            for length, tokens in self._lengths(_places(name, most), most):
+            for length, count in self._lengths(_places(name, most), most):
                 ms = self._costs.expected(1 + length) + self._drafting.expected(name, length)
-                if tokens / ms > best.rate and self._budget.allows(ms - plain, plain):
-                    best = _Choice(tokens / ms, length, number)
+                if count / ms <= best.rate or not self._budget.allows(ms - plain, plain):
+                    continue
+                # Whether it pays to let a drafter read the text first is known only of one that was tried.
+                if self._is_known(name, 0) or self._budget.allows(ms - plain + drafting.wait_ms(tokens), plain):
+                    best = _Choice(count / ms, length, number)
         return best if best.length else None
 
     def _lengths(self, grounds: Sequence[Grounds], most: int) -> list[tuple[int, float]]:
@@ -251,11 +254,12 @@ class Control:
     def _try_in_silence(self, tokens: Sequence[int], limit: int) -> None:
         """Let a predictor that does not pay draft now and then, to notice when it would."""
         plain = self._costs.expected(1)
-        for number, (name, _) in enumerate(self._predictors):
+        for number, (name, drafting) in enumerate(self._predictors):
             if not self._trial_is_due(name, 0):
                 continue
             length = min(limit, TRIAL_LENGTH, self._drafting.longest(name))
-            if self._could_pay(name) and self._budget.allows(self._drafting.expected(name, length), plain):
+            ms = self._drafting.expected(name, length) + drafting.wait_ms(tokens)
+            if self._could_pay(name) and self._budget.allows(ms, plain):
                 self._predicted(number, tokens, length)
                 self._since_trial = 0
 
@@ -267,8 +271,10 @@ class Control:
 
     def _trial_is_due(self, name: str, place: int) -> bool:
         """Whether place ``place`` of a predictor's drafts should be looked at again in this kind of text."""
-        known = self._acceptance.tried(self._regions.kind, Grounds.of(name, PLACE, place)) >= KNOWN
-        return self._since_trial >= (TRIAL_EVERY * RARELY if known else TRIAL_EVERY)
+        return self._since_trial >= (TRIAL_EVERY * RARELY if self._is_known(name, place) else TRIAL_EVERY)
+
+    def _is_known(self, name: str, place: int) -> bool:
+        return self._acceptance.tried(self._regions.kind, Grounds.of(name, PLACE, place)) >= KNOWN
 
     def _compare(self, new: Sequence[int]) -> None:
         """Note which of the pending proposals' tokens came; a proposal is done with its first wrong one."""

@@ -89,6 +89,14 @@ class LookupDrafter(Protocol):
         ...
 
 
+class Prediction(Drafting, Protocol):
+    """A Drafting that computes its tokens, which takes time."""
+
+    def wait_ms(self, tokens: Sequence[int]) -> float:
+        """How long ``draft`` will work, in milliseconds, before it comes to its first id."""
+        ...
+
+
 class Drafter(Protocol):
     """Proposes likely next tokens; lives in the thread that owns the target."""
 
@@ -97,7 +105,7 @@ class Drafter(Protocol):
         """A short name for statistics."""
         ...
 
-    def begin(self, generation: Generation) -> Drafting:
+    def begin(self, generation: Generation) -> Prediction:
         """A request begins; others may be under way."""
         ...
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inference.backend import Backend, Batch
 from inference.drafters import Generation
 from inference.errors import DecodeFailed
-from inference.sequence import KVSequence
+from inference.sequence import KVSequence, common_prefix
 
 GUESSED_TPS = 100.0
 """Reading speed in tokens/s until one is measured: a 0.5B model on two cores."""
@@ -51,13 +51,17 @@ class DraftModelDrafter:
         """A request begins; while another is under way its drafting proposes nothing."""
         return DraftModelDrafting(self.memory)
 
+    def probe(self) -> None:
+        """Find out how fast the small model reads: before that, ``GUESSED_TPS`` is taken for it."""
+        self.memory.probe()
+
     def close(self) -> None:
         """Free the small model."""
         self.memory.close()
 
 
 class DraftModelDrafting:
-    """``inference.drafters.Drafting`` for one request: how far the memory agrees with it, and its share of patience."""
+    """``inference.drafters.Prediction`` for one request: how far the memory agrees, and what is left of patience."""
 
     def __init__(self, memory: DraftMemory) -> None:
         self._memory = memory
@@ -66,6 +70,10 @@ class DraftModelDrafting:
 
     def follow(self, tokens: Sequence[int], row: int) -> None:
         """Nothing is read before a draft is wanted."""
+
+    def wait_ms(self, tokens: Sequence[int]) -> float:
+        """The time to read what is missing, as far as patience goes; a few tokens are part of drafting."""
+        return 1000 * min(self._memory.reading_s(tokens, self._agreed), max(0.0, self._patience))
 
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
         """Up to ``limit`` ids; none when there is more to read first than patience allows."""
@@ -103,6 +111,24 @@ class DraftMemory:
     def room(self) -> int:
         """How many more tokens can become resident."""
         return self._backend.info.n_ctx - len(self._sequence)
+
+    def probe(self) -> None:
+        """Read a few tokens, of two times the second, and forget them."""
+        tokens = [1] * min(AT_ONCE, self._backend.info.n_batch, self._backend.info.n_ctx)
+        for _ in range(2):
+            began = self.options.clock()
+            self._decode(tokens)
+            self._backend.logits(self._last_row)  # a GPU is waited for here
+            self._tps = len(tokens) / max(self.options.clock() - began, 1e-6)
+            self._backend.seq_rm(0, 0, -1)
+            self._sequence.cut(0)
+
+    def reading_s(self, tokens: Sequence[int], agreed: int) -> float:
+        """Seconds to read what is not resident of ``tokens``, of which ``agreed`` are; 0 for a few."""
+        missing = len(tokens) - agreed
+        if missing > AT_ONCE:
+            missing = len(tokens) - common_prefix(self._sequence.tokens, tokens)
+        return missing / self._tps if missing > AT_ONCE else 0.0
 
     def take(self, drafting: DraftModelDrafting) -> bool:
         """Whether the memory now belongs to this request."""

@@ -33,4 +33,6 @@ def load_drafter(path: Path, target: Path, backend: Backend, n_threads: int | No
     # Drafts are cut off again at any depth, so every position is kept.
     own = LlamaCppBackend.load(path, n_ctx=backend.info.n_ctx, n_threads=n_threads, swa_full=True)
     own.abort_with(backend)
-    return DraftModelDrafter(own)
+    drafter = DraftModelDrafter(own)
+    drafter.probe()
+    return drafter

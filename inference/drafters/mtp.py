@@ -56,7 +56,7 @@ class MtpDrafter:
 
 
 class MtpDrafting:
-    """``inference.drafters.Drafting``: the hidden state behind the last token of one request."""
+    """``inference.drafters.Prediction``: the hidden state behind the last token of one request."""
 
     def __init__(self, assistant: Assistant, sequence: int) -> None:
         self._assistant = assistant
@@ -69,6 +69,10 @@ class MtpDrafting:
         """Keep the hidden state from which the last token was drawn."""
         self._assistant.read_row(row, self._hidden)
         self._length = len(tokens)
+
+    def wait_ms(self, tokens: Sequence[int]) -> float:  # noqa: ARG002
+        """The target has read everything."""
+        return 0.0
 
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
         """Up to ``limit`` ids, one decode of the small model each."""

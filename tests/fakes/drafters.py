@@ -28,6 +28,9 @@ class FakeDrafter:
     def follow(self, tokens: Sequence[int], row: int) -> None:
         self.followed.append((len(tokens), row))
 
+    def wait_ms(self, tokens: Sequence[int]) -> float:
+        return 0.0
+
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
         return ()
 

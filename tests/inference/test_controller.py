@@ -13,7 +13,7 @@ import pytest
 
 from inference.acceptance import Acceptance, Grounds
 from inference.controller import Controller, Knowledge
-from inference.drafters import Drafter, Drafting, Generation
+from inference.drafters import Drafter, Generation, Prediction
 from inference.drafters.copy import CopyDrafter
 from inference.drafters.forced import ForcedDrafter
 from inference.prefix_cache import PrefixCache
@@ -31,23 +31,28 @@ NEVER_BELOW = 0.97  # of plain decoding, whatever is drafted
 class Oracle:
     """A drafter that knows the text and spoils each token with the chance that ``wrong(position)`` says.
 
-    Each token costs ``ms`` on the machine's clock, and each call ``call_ms``.
+    Each token costs ``ms`` on the machine's clock, each call ``call_ms``, and the first one ``first_ms`` more.
     """
 
     backend: TimedBackend
     wrong: Callable[[int], float]
     ms: float
     call_ms: float = 0.0
+    first_ms: float = 0.0
     name: str = "oracle"
     dice: random.Random = field(default_factory=lambda: random.Random(1))
     calls: int = 0
 
-    def begin(self, generation: Generation) -> Drafting:
+    def begin(self, generation: Generation) -> Prediction:
         return self
 
     def follow(self, tokens: Sequence[int], row: int) -> None: ...
 
+    def wait_ms(self, tokens: Sequence[int]) -> float:
+        return 0.0 if self.calls else self.first_ms
+
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:
+        self.backend.seconds += self.wait_ms(tokens) / 1000
         self.calls += 1
         self.backend.seconds += (self.call_ms + self.ms * limit) / 1000
         start = len(tokens)
@@ -141,6 +146,23 @@ def test_a_drafter_never_costs_more_than_it_may(machine: str, chance: float, ms:
     tested = Machine(costs, oracle=lambda backend: Oracle(backend, lambda _: 1 - chance, ms * costs[1]))
     for seed in range(2):
         assert tested.speed(tested.write(text(50, 10 + seed), text(700, 20 + seed))) >= NEVER_BELOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("steps", [1, 12, 300])
+def test_a_drafter_that_reads_the_prompt_first_is_only_tried_when_that_can_be_afforded(
+    machine: str, steps: int
+) -> None:
+    costs = MACHINES[machine]
+    oracles: list[Oracle] = []
+
+    def oracle(backend: TimedBackend) -> Oracle:
+        oracles.append(Oracle(backend, lambda _: 1.0, 0.3 * costs[1], first_ms=steps * costs[1]))
+        return oracles[-1]
+
+    tested = Machine(costs, oracle=oracle)
+    assert tested.speed(tested.write(text(50, 10), text(250, 20))) >= NEVER_BELOW
+    assert bool(oracles[0].calls) == (steps == 1)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from inference.backend import Batch
 from inference.backend.llama_cpp import LlamaCppBackend
-from inference.drafters import Drafting, Generation
+from inference.drafters import Generation, Prediction
 from inference.drafters.draft_model import AT_ONCE, DraftModelDrafter, DraftModelOptions
 from inference.drafters.load import load_drafter
 from inference.errors import DrafterMismatch
@@ -42,7 +42,7 @@ def likeliest(tokens: Sequence[int], count: int) -> list[int]:
     return ids[len(tokens) :]
 
 
-def begin(drafter: DraftModelDrafter) -> Drafting:
+def begin(drafter: DraftModelDrafter) -> Prediction:
     return drafter.begin(Generation(Request("a", (1,), 10), 0, tuple))
 
 
@@ -102,6 +102,26 @@ def test_reading_holds_a_request_up_no_longer_than_patience_allows_and_goes_on_w
         assert len(read) < 10
     assert read == [2 * 64 + AT_ONCE, 2 * (2 * 64 + AT_ONCE)]
     assert len(drafted) == 2
+
+
+def test_it_tells_how_long_it_will_read_before_it_drafts() -> None:
+    backend = LedgerBackend(LedgerShape(n_ctx=1000, n_batch=64))
+    drafter = DraftModelDrafter(backend, DraftModelOptions(patience=12.0, clock=Clock()))
+    drafter.probe()  # a second for AT_ONCE tokens
+    tokens = [i % 9 for i in range(4 * AT_ONCE)]
+    drafting = begin(drafter)
+    assert drafting.wait_ms(tokens[:AT_ONCE]) == 0.0
+    assert drafting.wait_ms(tokens) == pytest.approx(4000.0)
+    assert drafting.draft(tokens, 1)
+    assert drafting.wait_ms([*tokens, 1, 2, 3]) == 0.0
+    assert drafting.wait_ms([7] * 4 * AT_ONCE) > 0
+    assert begin(drafter).wait_ms([7] * 32 * AT_ONCE) == pytest.approx(12_000.0), "patience ends before the text does"
+
+
+def test_a_probe_leaves_nothing_behind() -> None:
+    drafter = DraftModelDrafter(LedgerBackend(SHAPE), PATIENT)
+    drafter.probe()
+    assert begin(drafter).draft([1, 2, 3], 2) == likeliest([1, 2, 3], 2)
 
 
 def test_a_memory_that_forgets_is_refused() -> None:
