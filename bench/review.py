@@ -22,7 +22,6 @@ from pathlib import Path
 from agent.assembly import Talk, open_model
 from agent.model import Model
 from agent.review.checks import check_file
-from agent.review.header import header
 from agent.review.judge import Signals, compare, confidence
 from agent.review.passages import passages
 from agent.setup import read_setup
@@ -79,7 +78,7 @@ async def outcomes(case: Case, scorer: KeptScores) -> list[Outcome]:
     file = changed_file(case)
     found = [Outcome(case, None, finding.start) for finding in check_file(file)]
     for passage in passages(file):
-        judged = await compare(passage, header(file, passage, FILES.get), scorer)
+        judged = await compare(passage, scorer)
         if judged is not None:
             found.append(Outcome(case, judged.signals, judged.line))
     return found

@@ -58,12 +58,12 @@ async def measure(args: argparse.Namespace) -> Values:
                 passage = next((each for each in passages(file) if each.old), None)
                 if passage is None:
                     continue
-                question = asked(passage)
+                question = asked(passage, header(file, passage))
                 other = f"{question.rsplit(chr(10), 1)[0]}\n{_CORRECT}"
                 mistake, correct = await model.shares([question, other], ANSWERS)
                 sides = [(passage.old, passage.new), (passage.new, passage.old)]
                 first, second = await model.shares([either(*side, passage) for side in sides], ("A", "B"))
-                judged = await compare(passage, header(file, passage), model)
+                judged = await compare(passage, model)
                 found["asked whether there is a mistake"].append((bad, mistake[0]))
                 found["asked whether it is correct"].append((bad, correct[1]))
                 found["asked which version is correct, both ways round"].append((bad, first[0] + second[1]))

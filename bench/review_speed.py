@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST = ("agent/session.py", "agent/journal.py", "inference/worker.py")
 MORE = "agent/permissions.py"
 KINDS = ("tuple", "list", "sorted")  # one a round, so that no round finds what another one read
-_SIMPLE = re.compile(r"^( {8,}(?:\w+ = |return ))([\w.]+(?:\(.*\))?)$")
+_SIMPLE = re.compile(r"^( {4,}(?:[\w.]+ = |return ))([\w.]+(?:[(\[].*[)\]])?)$")
 _WANTED = Namespace(paths=[], hook=None, base=None, commit=None, worktree=False)
 
 
@@ -67,12 +67,22 @@ def changed(text: str, kind: str) -> str:
     function of twenty lines more."""
     lines = text.splitlines()
     simple = [n for n, line in enumerate(lines) if _SIMPLE.match(line) and line.count("(") == line.count(")")]
-    for quarter in range(4):
-        start = (2 * quarter + 1) * len(simple) // 8 - 1
-        for number in simple[start : start + 3 - quarter % 2]:
+    for quarter, count in enumerate((3, 2, 3, 2)):
+        mine = simple[quarter * len(simple) // 4 : (quarter + 1) * len(simple) // 4]
+        for number in _nearest_together(lines, mine, count):
             lines[number] = _SIMPLE.sub(rf"\1{kind}(\2)", lines[number])
     steps = [f"    if value > {number}:\n        value -= {number}" for number in range(1, 9)]
     return "\n".join([*lines, "", "", f"def settled_{kind}(value: int) -> int:", *steps, "    return value"]) + "\n"
+
+
+def _nearest_together(lines: Sequence[str], numbers: Sequence[int], count: int) -> Sequence[int]:
+    """So many of the numbers, with the fewest lines between them, if possible in one function."""
+    pieces = [numbers[at : at + count] for at in range(len(numbers) - count + 1)]
+
+    def apart(piece: Sequence[int]) -> tuple[bool, int]:
+        return any("def " in line for line in lines[piece[0] : piece[-1]]), piece[-1] - piece[0]
+
+    return min(pieces, key=apart)
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands above a passage when a model reads it: the imports of its file, and the heads of what it calls.
+"""What the names of a passage mean, for questions about it: the imports of its file, and the heads of what it calls.
 
 It asks no model.
 """

@@ -17,13 +17,11 @@ from agent.review.calls import check_callers, check_calls
 from agent.review.changes import Change
 from agent.review.checks import check_file
 from agent.review.findings import Finding, ranked
-from agent.review.header import header
 from agent.review.judge import Judgement, Scorer, judge
 from agent.review.names import check_names
 from agent.review.passages import Passage, passages
 from agent.review.question import Confirm
-from agent.review.tests_of import tests_of
-from agent.review.wording import Explain, Suspicion, plainly
+from agent.review.wording import Explain, Suspicion, plainly, with_surroundings
 from inference.errors import ContextOverflow, EngineError
 from tools.git_changes import ChangedFile
 
@@ -70,11 +68,10 @@ class Reviewed:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A passage of a file, and what stands above it when it is read."""
+    """A passage of a file."""
 
     file: ChangedFile
     passage: Passage
-    header: str
 
 
 @dataclass(slots=True)
@@ -144,14 +141,12 @@ class ReviewJob:
         judged = _Judged()
         try:
             async with asyncio.timeout(self._seconds_left()):
-                pieces = await self._pieces(files, change, judged)
+                pieces = await self._pieces(files, judged)
                 if pieces:
                     opened = await self._open_reviewer()
                     await self._judge_all(pieces, opened, judged)
                     if opened.confirm is not None or opened.explain is not None:
-                        judged.suspicions = [
-                            replace(each, tests=tests_of(each.passage, change.repository)) for each in judged.suspicions
-                        ]
+                        judged.suspicions = [with_surroundings(each, change.repository) for each in judged.suspicions]
                     await self._confirm(opened, judged)
                     await self._word(opened, judged, wanted)
         except TimeoutError:
@@ -163,7 +158,7 @@ class ReviewJob:
             judged.notes.append(f"Changes that are too long for the model were checked without it: {paths}.")
         return judged
 
-    async def _pieces(self, files: Sequence[ChangedFile], change: Change, judged: _Judged) -> list[_Piece]:
+    async def _pieces(self, files: Sequence[ChangedFile], judged: _Judged) -> list[_Piece]:
         """What is to be judged; raises TimeoutError."""
         unread = [file.path for file in files]
         new: list[str] = []
@@ -173,7 +168,7 @@ class ReviewJob:
                 raise TimeoutError
             for passage in passages(file):
                 if passage.old:
-                    judged.pieces.append(_Piece(file, passage, header(file, passage, change.repository.read)))
+                    judged.pieces.append(_Piece(file, passage))
                 else:
                     new.append(file.path)
             unread.remove(file.path)
@@ -185,7 +180,7 @@ class ReviewJob:
         return list(judged.pieces)
 
     async def _judge_all(self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged) -> None:
-        keys = {id(piece): piece.passage.key(piece.header) for piece in pieces}
+        keys = {id(piece): piece.passage.key for piece in pieces}
         known = opened.cache.get(keys.values())
         todo = [piece for piece in pieces if keys[id(piece)] not in known]
         for piece in pieces:
@@ -199,7 +194,7 @@ class ReviewJob:
             left = None if per_passage is None else per_passage * (len(todo) - number)
             self._progress(Progress(number, len(todo), left))
             try:
-                found = await judge(piece.passage, piece.header, opened.scorer)
+                found = await judge(piece.passage, opened.scorer)
             except ContextOverflow:
                 judged.left.remove(piece.file.path)
                 judged.too_long.append(piece.file.path)

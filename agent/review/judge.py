@@ -20,7 +20,8 @@ from agent.review.passages import Passage
 # Fitted by logistic regression on one half of bench.review's cases (--fit prints them); the figures in docs/review.md
 # are from the other half. The order is that of Signals; the last one is the constant.
 _WEIGHTS = (0.24, 0.3, 0.27, -1.06, 0.0, -1.33)
-MEASURE = hashlib.sha256(repr(_WEIGHTS).encode()).hexdigest()[:8]  # judgements by other weights do not count
+_READ = "context, then the changed lines"
+MEASURE = hashlib.sha256(repr((_WEIGHTS, _READ)).encode()).hexdigest()[:8]  # judgements made otherwise do not count
 _LIMIT = 30.0  # nats; beyond, a difference says nothing more
 
 
@@ -65,22 +66,22 @@ class Compared:
     line: int
 
 
-async def judge(passage: Passage, header: str, scorer: Scorer) -> Judgement:
-    """Compare the two versions of a passage; ``header`` stands before its context (the file's imports, say).
+async def judge(passage: Passage, scorer: Scorer) -> Judgement:
+    """Compare the two versions of a passage.
 
     Code where there was nothing before has no other version to be compared with: its confidence is 0.
     """
-    found = await compare(passage, header, scorer)
+    found = await compare(passage, scorer)
     if found is None:
         return Judgement(0.0, passage.changed[0] if passage.changed else passage.start)
     return Judgement(confidence(found.signals), found.line)
 
 
-async def compare(passage: Passage, header: str, scorer: Scorer) -> Compared | None:
+async def compare(passage: Passage, scorer: Scorer) -> Compared | None:
     """What the two versions tell; None where there was nothing before."""
     if not passage.old:
         return None
-    old, new = await scorer.score(header + passage.context, [passage.old, passage.new])
+    old, new = await scorer.score(passage.context, passage.versions)
     return Compared(signals(old, new), _least_likely(passage, new))
 
 

@@ -43,9 +43,20 @@ class Passage:
     new: str
     tail: str = ""
 
-    def key(self, header: str) -> str:
-        """A hash of all that a judgement depends on; ``header`` stands above the passage."""
-        parts = (self.path, header, self.context, self.old, self.new)
+    @property
+    def versions(self) -> tuple[str, str]:
+        """Old and new as they are compared: without the tail, unless nothing would be left of one of them.
+
+        Lines behind a change cost as much to read as the change, and comparing what both versions do to them tells
+        mistakes from other changes no better (docs/decisions/0008-review-by-likelihood.md).
+        """
+        old, new = self.old.removesuffix(self.tail), self.new.removesuffix(self.tail)
+        return (old, new) if old.strip() and new.strip() else (self.old, self.new)
+
+    @property
+    def key(self) -> str:
+        """A hash of all that a judgement depends on."""
+        parts = (self.path, self.context, self.old, self.new)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 

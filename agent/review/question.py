@@ -23,7 +23,7 @@ def confirmer(model: Model) -> Confirm:
     """Asks again about suspicions, all in one request; their confidence becomes the mean of both odds."""
 
     async def confirm(suspicions: Sequence[Suspicion]) -> list[Suspicion]:
-        rows = await model.shares([asked(each.passage, each.tests) for each in suspicions], ANSWERS)
+        rows = await model.shares([asked(each.passage, each.header, each.tests) for each in suspicions], ANSWERS)
         return [
             replace(each, finding=replace(each.finding, confidence=mean(each.finding.confidence, row[0])))
             for each, row in zip(suspicions, rows, strict=True)
@@ -32,9 +32,9 @@ def confirmer(model: Model) -> Confirm:
     return confirm
 
 
-def asked(passage: Passage, tests: str = "") -> str:
-    """The question about a passage, which "Yes" answers where the change is a mistake; ``tests`` are the passage's."""
-    return load("review/question", **versions(passage, tests))
+def asked(passage: Passage, header: str = "", tests: str = "") -> str:
+    """The question about a passage, which "Yes" answers where the change is a mistake."""
+    return load("review/question", **versions(passage, header, tests))
 
 
 def mean(one: float, other: float) -> float:

@@ -13,8 +13,11 @@ from agent.errors import AgentError
 from agent.messages import ToolSpec
 from agent.model import Model, ResponseFinished, ResponseOptions
 from agent.review.findings import Finding, Priority
+from agent.review.header import header
 from agent.review.judge import Judgement
 from agent.review.passages import Passage
+from agent.review.repository import Repository
+from agent.review.tests_of import tests_of
 from inference.errors import EngineError
 from prompts import load
 from tools.git_changes import ChangedFile
@@ -38,15 +41,23 @@ _REPORT = ToolSpec(
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """A finding of the model's, the passage that it is about, and the passage's tests, as far as they were found."""
+    """A finding of the model's, the passage that it is about, and as far as they were found the imports and heads of
+    the definitions that it uses (``header``), and its tests."""
 
     file: ChangedFile
     passage: Passage
     finding: Finding
+    header: str = ""
     tests: str = ""
 
 
 Explain = Callable[[Suspicion], Awaitable[Finding]]
+
+
+def with_surroundings(suspicion: Suspicion, repository: Repository) -> Suspicion:
+    """With what a question about it shows besides the change."""
+    file, passage = suspicion.file, suspicion.passage
+    return replace(suspicion, header=header(file, passage, repository.read), tests=tests_of(passage, repository))
 
 
 def plainly(file: ChangedFile, passage: Passage, found: Judgement) -> Finding:
@@ -93,14 +104,15 @@ def question(suspicion: Suspicion, rules: str) -> str:
         "review/explain",
         rules=f"Rules of this repository:\n{rules}\n\n" if rules else "",
         line=suspicion.finding.code,
-        **versions(suspicion.passage, suspicion.tests),
+        **versions(suspicion.passage, suspicion.header, suspicion.tests),
     )
 
 
-def versions(passage: Passage, tests: str) -> dict[str, str]:
-    """What every question about a passage shows of it, by the prompts' names; ``tests`` may be empty."""
+def versions(passage: Passage, header: str, tests: str) -> dict[str, str]:
+    """What every question about a passage shows of it, by the prompts' names; ``header`` and ``tests`` may be empty."""
     return {
         "path": passage.path,
+        "header": header,
         "context": passage.context[-_MOST_CONTEXT:],
         "old": passage.old,
         "new": passage.new,

@@ -76,14 +76,21 @@ def test_the_better_version_is_none() -> None:
     assert Review(Prefers("n > 10")).run(changed(OLD, BAD))[0] == []
 
 
-def test_both_versions_stand_on_the_same_context_below_what_its_names_mean() -> None:
+def test_both_versions_stand_on_the_same_context_and_end_with_the_change() -> None:
     scorer = Prefers("-")
-    above = "import os\nimport sys\n\n\ndef g(a, b):\n    return a\n\n\n"
-    old = above + OLD.split("\n\n\n")[1].replace("return 1", "return g(os, n)")
-    Review(scorer).run(changed(old.replace(">=", ">"), old, old.split("\n").index("    if n >= 10:") + 1))
+    Review(scorer).run(changed(BAD))
     ((prefix, texts),) = scorer.asked
-    assert prefix == "import os\n\n\ndef g(a, b): ...\n\n\ndef f(n):\n"
-    assert [text.splitlines()[0].strip() for text in texts] == ["if n >= 10:", "if n > 10:"]
+    assert prefix == "def f(n):\n"
+    assert list(texts) == ["    if n >= 10:\n", "    if n > 10:\n"]
+
+
+def test_where_lines_only_go_what_follows_them_is_compared() -> None:
+    scorer = Prefers("-")
+    old = "def f(n):\n    n += 1\n    return n\n"
+    new = "def f(n):\n    return n\n"
+    Review(scorer).run(ChangedFile("a.py", "a.py", "modified", old, new, (Hunk(2, 1, 2, 0),)))
+    ((_, texts),) = scorer.asked
+    assert list(texts) == ["    n += 1\n    return n\n", "    return n\n"]
 
 
 def test_without_anything_to_judge_no_model_is_opened() -> None:
@@ -233,13 +240,17 @@ def test_ten_counts():
 NAMES_F = Repository({"tests/test_a.py": TESTS, "b.py": "f(10)"}.get, lambda word: ["b.py", "tests/test_a.py"])
 
 
-def second_look(model: Answers, rules: str = "", repository: Repository | None = None) -> list[Finding]:
+def second_look(
+    model: Answers, rules: str = "", repository: Repository | None = None, change: ChangedFile | None = None
+) -> list[Finding]:
     async def open_reviewer() -> OpenedReviewer:
         cache = JudgementCache(None, "model")
         return OpenedReviewer(Prefers("n > 10"), cache, confirmer(model), explainer(model, rules))
 
     job = ReviewJob(ReviewOptions(), open_reviewer, lambda _: None)
-    return list(asyncio.run(job.run(Change((changed(BAD),), repository or Repository()), Baseline())).findings)
+    return list(
+        asyncio.run(job.run(Change((change or changed(BAD),), repository or Repository()), Baseline())).findings
+    )
 
 
 def test_the_tests_of_what_was_changed_are_part_of_both_questions() -> None:
@@ -249,6 +260,18 @@ def test_the_tests_of_what_was_changed_are_part_of_both_questions() -> None:
     tests = "Its tests:\n```\ndef test_ten_counts():\n    assert a.f(10) == 1\n```\n"
     assert tests in model.questions[0]
     assert tests in model.conversations[0].entries[-2].text
+
+
+def test_what_its_names_mean_is_part_of_both_questions() -> None:
+    words = Scripted(calls=(Call("report_problem", {"title": "Ten is left out", "body": "For n = 10 it gives 0."}),))
+    model = Answers(0.9, [words])
+    above = "import os\nimport sys\n\n\ndef g(a, b):\n    return a\n\n\n"
+    old = above + OLD.split("\n\n\n")[1].replace("n >= 10", "n >= g(os, 10)")
+    new = old.replace("n >= g(os, 10)", "n > 10 + g(os, 0)")
+    second_look(model, change=changed(new, old, old.split("\n").index("    if n >= g(os, 10):") + 1))
+    header = "import os\n\n\ndef g(a, b): ...\n\n\ndef f(n):\n"
+    assert header in model.questions[0]
+    assert header in model.conversations[0].entries[-2].text
 
 
 def test_a_model_that_sees_no_mistake_takes_the_suspicion_away_and_one_that_does_confirms_it() -> None:
