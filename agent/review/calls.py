@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.review.findings import Finding, Priority
@@ -55,10 +55,11 @@ def check_calls(file: ChangedFile, read: Reader) -> list[Finding]:
         return []
     lines = file.new.splitlines()
     found: list[Finding] = []
-    for call, signature in _known_calls(tree, file.path, read):
+    calls = [call for call in _named_calls(tree) if _written(call, file)]
+    for call, signature in _known(calls, tree, file.path, read):
         wrong = signature.mismatch(call)
-        if wrong is not None and file.added_lines.intersection(range(call.lineno, (call.end_lineno or 0) + 1)):
-            place = min(file.added_lines.intersection(range(call.lineno, (call.end_lineno or 0) + 1)))
+        if wrong is not None:
+            place = min(_written(call, file))
             title = f"{signature.name}() {wrong}"
             body = "The call does not match the definition in this repository and raises a TypeError."
             code = lines[place - 1].strip()
@@ -92,7 +93,12 @@ def check_callers(file: ChangedFile, repository: Repository) -> list[Finding]:
 def _broken(tree: ast.Module, path: str, versions: tuple[Signature, Signature], read: Reader) -> tuple[int, str] | None:
     """The line of a call that fitted the old signature and not the new one, and what is wrong with it."""
     old, new = versions
-    for call, signature in _known_calls(tree, path, read):
+    names = {new.name}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            names |= {each.asname or each.name for each in node.names if each.name == new.name}
+    calls = [call for call in _named_calls(tree) if _name_of(call) in names]
+    for call, signature in _known(calls, tree, path, read):
         wrong = new.mismatch(call)
         if signature == new and wrong is not None and old.mismatch(call) is None:
             return call.lineno, wrong
@@ -144,21 +150,41 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef, name: str, skip: 
     )
 
 
-def _known_calls(tree: ast.Module, path: str, read: Reader) -> Iterator[tuple[ast.Call, Signature]]:
-    """The calls of functions that this module defines, or imports from a module of the repository."""
+def _named_calls(tree: ast.Module) -> list[ast.Call]:
+    """The calls of plain names that the module gives no value itself."""
+    nodes = list(ast.walk(tree))
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    stored |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return [node for node in nodes if isinstance(node, ast.Call) and _name_of(node) not in {*stored, ""}]
+
+
+def _name_of(call: ast.Call) -> str:
+    return call.func.id if isinstance(call.func, ast.Name) else ""
+
+
+def _written(call: ast.Call, file: ChangedFile) -> frozenset[int]:
+    """The lines of a call that the change wrote."""
+    return file.added_lines.intersection(range(call.lineno, (call.end_lineno or 0) + 1))
+
+
+def _known(
+    calls: Sequence[ast.Call], tree: ast.Module, path: str, read: Reader
+) -> Iterator[tuple[ast.Call, Signature]]:
+    """Those of the calls whose function this module defines, or imports from a module of the repository.
+
+    Only modules that one of the calls needs are read: each one costs a git process and a parse.
+    """
+    called = {_name_of(call) for call in calls}
     known = signatures(tree)
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and any((name.asname or name.name) in called for name in node.names):
             module = _module(node, path, read)
             theirs = signatures(module) if module is not None else {}
             known |= {name.asname or name.name: theirs[name.name] for name in node.names if name.name in theirs}
-    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    stored |= {arg.arg for arg in ast.walk(tree) if isinstance(arg, ast.arg)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in stored:
-            signature = known.get(node.func.id)
-            if signature is not None:
-                yield node, signature
+    for call in calls:
+        signature = known.get(_name_of(call))
+        if signature is not None:
+            yield call, signature
 
 
 def _module(node: ast.ImportFrom, path: str, read: Reader) -> ast.Module | None:
