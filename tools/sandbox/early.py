@@ -91,9 +91,14 @@ class _Attached:
     def __init__(self, process: subprocess.Popen[bytes], stdout: asyncio.StreamReader) -> None:
         self.stdout = stdout
         self._process = process
-        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._descriptor = os.pidfd_open(process.pid)  # readable when it has ended
-        asyncio.get_running_loop().add_reader(self._descriptor, self._end)
+        loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = loop.create_future()
+        try:
+            self._descriptor = os.pidfd_open(process.pid)  # readable when it has ended
+        except OSError:  # a kernel before 5.3
+            self._ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
+        else:
+            loop.add_reader(self._descriptor, self._end)
 
     @classmethod
     async def to(cls, process: subprocess.Popen[bytes]) -> _Attached:
