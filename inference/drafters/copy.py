@@ -18,6 +18,13 @@ _ANCHORED = 4  # a copy of so many tokens is one: where it breaks off, an edit i
 _AHEAD, _BACK = 64, 8  # an edit drops, or repeats, at most so many tokens of the source
 _PATIENCE = 128  # an edit writes at most so many tokens; a copy that has not gone on by then is over
 _SURE = 8  # behind so many tokens a resumed copy is as good as any other
+_SHORTEST, _REACH = 3, 3
+"""A copy is followed for three times as many tokens as have agreed, and for three at the least.
+
+Most copies that are none fail at once, and those that are go on for long: one cheap look tells which before a wide
+decode is spent on it. (Qwen 1.5B rewrote three files: of 13 drafts of 31 or 63 tokens on the evidence of 2 to 6, ten
+had at most 3 right, at the price of 8 to 12 plain steps each.)
+"""
 _STRONGER = 4  # a match elsewhere must be longer by so much than a resumed copy
 
 
@@ -103,7 +110,7 @@ class CopyDrafting:
         match, resumed = (self._index.find(after), False) if after else (self._match, self._resumed)
         if match is None:
             return NO_PROPOSAL
-        ids = self._continuation(match.at, limit, len(after))
+        ids = self._continuation(match.at, min(limit, max(_SHORTEST, _REACH * match.agreed)), len(after))
         return Proposal(ids, "resumed" if resumed else "match", match.agreed) if ids else NO_PROPOSAL
 
     def draft(self, tokens: Sequence[int], limit: int) -> Sequence[int]:  # noqa: ARG002

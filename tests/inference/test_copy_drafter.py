@@ -25,18 +25,18 @@ class Writing:
         self.drafting = begin(CopyDrafter(), self.tokens, *references)
 
     def write(self, *ids: int) -> list[int]:
-        """Write the ids; what is drafted behind them, four tokens."""
+        """Write the ids; what is drafted behind them, three tokens."""
         for token in ids:
             self.tokens.append(token)
             self.drafting.follow(self.tokens, 0)
-        return list(self.drafting.propose(4).ids)
+        return list(self.drafting.propose(3).ids)
 
 
 def test_nothing_is_proposed_before_two_tokens_agree() -> None:
     writing = Writing()
     assert writing.write(900) == []
     assert writing.write(110) == []
-    assert writing.write(111) == [112, 113, 114, 115]
+    assert writing.write(111) == [112, 113, 114]
 
 
 def test_the_continuation_grows_surer_with_every_token_that_comes() -> None:
@@ -46,22 +46,29 @@ def test_the_continuation_grows_surer_with_every_token_that_comes() -> None:
     assert (list(proposal.ids), proposal.grounds, proposal.agreed) == ([*SOURCE[30:38]], "match", 20)
 
 
+def test_a_copy_is_followed_for_three_times_as_many_tokens_as_have_agreed() -> None:
+    for written, reach in ((2, 6), (5, 15), (8, 24), (20, 60)):
+        writing = Writing()
+        writing.write(*SOURCE[:written])
+        assert len(writing.drafting.propose(64).ids) == reach
+
+
 def test_behind_a_changed_token_copying_goes_on_at_once() -> None:
     writing = Writing()
-    assert writing.write(*SOURCE[10:20], 900) == [*SOURCE[21:25]]
+    assert writing.write(*SOURCE[10:20], 900) == [*SOURCE[21:24]]
     assert writing.drafting.propose(4).grounds == "resumed"
-    assert writing.write(121) == [122, 123, 124, 125]
+    assert writing.write(121) == [122, 123, 124]
 
 
 def test_behind_inserted_tokens_copying_goes_on_where_it_stopped() -> None:
     writing = Writing()
     writing.write(*SOURCE[10:20], *range(900, 915))
-    assert writing.write(120) == [121, 122, 123, 124]
+    assert writing.write(120) == [121, 122, 123]
 
 
 def test_behind_dropped_tokens_copying_goes_on_behind_them() -> None:
     writing = Writing()
-    assert writing.write(*SOURCE[10:20], 140) == [141, 142, 143, 144]
+    assert writing.write(*SOURCE[10:20], 140) == [141, 142, 143]
 
 
 def test_behind_a_change_of_length_the_nearest_place_that_agrees_is_taken() -> None:
@@ -76,7 +83,7 @@ def test_behind_a_change_of_length_the_nearest_place_that_agrees_is_taken() -> N
 
 def test_a_new_copy_elsewhere_ends_the_waiting_for_the_old_one() -> None:
     writing = Writing()
-    assert writing.write(*SOURCE[10:20], 900, 901, *SOURCE[60:68]) == [*SOURCE[68:72]]
+    assert writing.write(*SOURCE[10:20], 900, 901, *SOURCE[60:68]) == [*SOURCE[68:71]]
 
 
 def test_references_are_copied_from_and_nothing_is_proposed_beyond_their_end() -> None:
@@ -86,7 +93,8 @@ def test_references_are_copied_from_and_nothing_is_proposed_beyond_their_end() -
 
 def test_a_loop_is_continued_round_and_round() -> None:
     writing = Writing()
-    assert writing.write(900, 901, 902, 900, 901, 902) == [900, 901, 902, 900]
+    writing.write(900, 901, 902, 900, 901, 902)
+    assert list(writing.drafting.propose(7).ids) == [900, 901, 902, 900, 901, 902, 900]
 
 
 def test_the_next_request_of_a_session_knows_the_answer_of_the_one_before() -> None:
