@@ -1,0 +1,177 @@
+"""Functions of real source files with examples of what they give, found by calling them.
+
+An example is a call and its result; a bug that changes no result of any example is none. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from training.bugs import KINDS, Bug, Code, inject
+from training.runner import Runner
+from training.sources import Source
+from training.values import guess
+
+_LINES = range(4, 41)  # of a function
+_TRIES = 30  # calls that are tried
+_MOST_EXAMPLES = 4
+_LONGEST = 90  # characters of a call
+# Functions that reach for any of these might do something: they are never called.
+_FORBIDDEN = frozenset(
+    {
+        "os", "sys", "shutil", "subprocess", "socket", "signal", "open", "input", "exec", "eval", "compile", "exit",
+        "quit", "breakpoint", "threading", "multiprocessing", "ctypes", "tempfile", "time", "select", "asyncio",
+        "urllib", "http", "ftplib", "smtplib", "importlib", "__import__", "print", "logging", "warnings", "gc",
+        "random", "secrets", "pathlib", "Path", "tkinter", "sqlite3", "webbrowser", "pty", "tty", "termios", "fcntl",
+        "resource", "atexit", "faulthandler",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Specimen:
+    """A function ``name`` (of the class ``owner``, or empty) of a source, with calls and their results.
+
+    ``text`` is the whole file, imports made absolute.
+    """
+
+    source: Source
+    text: str
+    name: str
+    owner: str
+    examples: tuple[tuple[str, str], ...]
+
+    @property
+    def module(self) -> str:
+        """The file's name as a module: a word that is none of the standard library's."""
+        return f"{self.source.path.stem.strip('_')}_"
+
+    def code(self) -> Code:
+        """The function in its text."""
+        (code,) = (
+            each for each in functions(self.text) if (each.function.name, _owner(each)) == (self.name, self.owner)
+        )
+        return code
+
+
+def specimens(source: Source, runner: Runner, seed: int) -> Iterator[Specimen]:
+    """The functions of a source that can be called without anything happening, and give something to compare."""
+    text = _standalone(source)
+    if text is None:
+        return
+    for code in functions(text):
+        chance = random.Random(f"{seed} {source.name} {_owner(code)}.{code.function.name}")
+        if not _harmless(code):
+            continue
+        calls = list(dict.fromkeys(_call(code, chance) for _ in range(_TRIES)))
+        calls = [call for call in calls if len(call) <= _LONGEST]
+        results = runner.calls(text, "tried", calls)
+        pairs = [(call, result) for call, result in zip(calls, results, strict=True) if result not in (None, "None")]
+        examples = _varied([(call, result) for call, result in pairs if result is not None])
+        if examples:
+            yield Specimen(source, text, code.function.name, _owner(code), examples)
+
+
+def broken(specimen: Specimen, runner: Runner, seed: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[Bug]:
+    """At most one bug of each kind that some example shows, and that was not there before."""
+    code = specimen.code()
+    calls = [call for call, _ in specimen.examples]
+    right = [result for _, result in specimen.examples]
+    for kind in kinds:
+        for number, bug in enumerate(inject(code, kind, seed)):
+            if number == 4:
+                break
+            if runner.calls(bug.text, "tried", calls) != right:
+                yield bug
+                break
+
+
+def _standalone(source: Source) -> str | None:
+    """The text with relative imports made absolute; None where it cannot be parsed."""
+    text = source.text()
+    if text is None:
+        return None
+    package = source.name.split("/")[:-1]
+
+    def absolute(match: re.Match[str]) -> str:
+        up = package[: len(package) - len(match[1]) + 1]
+        return f"from {'.'.join([*up, *([match[2]] if match[2] else [])])} import"
+
+    text = re.sub(r"(?m)^from (\.+)([\w.]*) import", absolute, text)
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+    return text
+
+
+def functions(text: str) -> Iterator[Code]:
+    """Functions, and methods of classes, of a length that is worth it; names that stand twice left out."""
+    body = ast.parse(text).body
+    found = [Code(text, node) for node in body if isinstance(node, ast.FunctionDef)]
+    for owner in body:
+        if isinstance(owner, ast.ClassDef):
+            found += [Code(text, node, owner) for node in owner.body if isinstance(node, ast.FunctionDef)]
+    names = [(_owner(code), code.function.name) for code in found]
+    for code, name in zip(found, names, strict=True):
+        function = code.function
+        long_enough = (function.end_lineno or 0) - function.lineno + 1 in _LINES
+        if long_enough and names.count(name) == 1 and not function.decorator_list and not name[1].startswith("__"):
+            yield code
+
+
+def _owner(code: Code) -> str:
+    return code.owner.name if code.owner else ""
+
+
+def _harmless(code: Code) -> bool:
+    """Whether neither the function nor what it uses of its file names anything that might do something."""
+    module = ast.parse(code.text)
+    defined: dict[str, ast.AST] = {
+        node.name: node for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    pending: list[ast.AST] = [code.function, *([code.owner] if code.owner else [])]
+    seen: set[str] = set()
+    while pending:
+        for node in ast.walk(pending.pop()):
+            name = node.id if isinstance(node, ast.Name) else ""
+            if name in _FORBIDDEN or isinstance(node, ast.Import | ast.ImportFrom):
+                return False
+            if name in defined and name not in seen:
+                seen.add(name)
+                pending.append(defined[name])
+    return True
+
+
+def _call(code: Code, chance: random.Random) -> str:
+    """A call with guessed arguments, of a method on a new instance."""
+    call = f"{code.function.name}({_arguments(code.function, chance, skip=int(code.owner is not None))})"
+    if code.owner is None:
+        return call
+    starts = [each for each in code.owner.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+    given = _arguments(starts[0], chance, skip=1) if starts else ""
+    return f"{code.owner.name}({given}).{call}"
+
+
+def _arguments(function: ast.FunctionDef, chance: random.Random, skip: int) -> str:
+    arguments = function.args
+    needed = arguments.args[skip : len(arguments.args) - len(arguments.defaults)]
+    optional = arguments.args[len(arguments.args) - len(arguments.defaults) :]
+    if optional and chance.random() < 0.4:
+        needed = [*needed, optional[0]]
+    return ", ".join(
+        guess(each.arg, ast.unparse(each.annotation) if each.annotation else "", chance) for each in needed
+    )
+
+
+def _varied(pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """A few examples with different results, the shortest of each; none where all give the same."""
+    by_result: dict[str, tuple[str, str]] = {}
+    for pair in sorted(pairs, key=lambda pair: (len(pair[0]), pair)):
+        by_result.setdefault(pair[1], pair)
+    kept = list(by_result.values())
+    return tuple(kept[:: max(1, len(kept) // _MOST_EXAMPLES)][:_MOST_EXAMPLES]) if len(kept) > 1 else ()
