@@ -52,10 +52,13 @@ class Specimen:
 
     def code(self) -> Code:
         """The function in its text."""
-        (code,) = (
-            each for each in functions(self.text) if (each.function.name, _owner(each)) == (self.name, self.owner)
-        )
-        return code
+        wanted = (self.name, self.owner)
+        return next(each for each in functions(self.text) if (each.function.name, _owner(each)) == wanted)
+
+    def written(self) -> str:
+        """The function's lines as they stand in the file."""
+        function = self.code().function
+        return "\n".join(self.text.split("\n")[function.lineno - 1 : function.end_lineno])
 
 
 def specimens(source: Source, runner: Runner, seed: int) -> Iterator[Specimen]:
