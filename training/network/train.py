@@ -1,0 +1,186 @@
+"""Trains the target on samples; interrupted, it goes on where it was.
+
+    python -m training.network.train --data run --out run --steps 4000
+
+On a GPU, where there is one, in bfloat16 and compiled; else on the CPU in float32. It reads every ``*.jsonl`` of
+``--data``: sessions, drills and texts. The weights go to ``target.npz`` (``training.convert`` makes a model of them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.batches import Batches, make_batch
+from training.convert import save_weights
+from training.network.checkpoints import Run, time_left, wait_while
+from training.network.models import head, initialise, make_target, weights_of
+from training.samples import Sample, read_samples
+from training.shape import Shape
+from training.vocabulary import read_vocabulary
+
+_BETAS = (0.9, 0.95)
+_DECAY = 0.1
+_WARM_UP = 0.03  # the share of all steps in which the rate rises
+_LAST_RATE = 0.05  # of the highest
+_CLIP = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how fast; ``rate`` at its highest. ``stop`` is the step to end at, to go on another time."""
+
+    steps: int
+    rate: float
+    stop: int
+
+    def rate_at(self, step: int) -> float:
+        """Rising, then falling along half a cosine."""
+        warm = max(1, round(self.steps * _WARM_UP))
+        if step < warm:
+            return self.rate * (step + 1) / warm
+        done = (step - warm) / max(1, self.steps - warm)
+        return self.rate * (_LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def device() -> torch.device:
+    """The best that is there."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def half(place: torch.device) -> Any:
+    """Arithmetic in bfloat16 where a GPU does it."""
+    return torch.autocast("cuda", torch.bfloat16) if place.type == "cuda" else nullcontext()
+
+
+def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
+    """AdamW; norms do not decay."""
+    matrices = [each for each in model.parameters() if each.requires_grad and each.ndim > 1]
+    vectors = [each for each in model.parameters() if each.requires_grad and each.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": _DECAY}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS)
+
+
+def loss_of(target: Any, shape: Shape, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The weighted mean loss, which of the weighted ids were guessed right, and their weights.
+
+    Only rows that count go through the head: it is as large as the rest of the model.
+    """
+    hidden = target.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    counted = weights[:, 1:] > 0
+    logits = head(target, hidden[counted], shape.cap).float()
+    right, weight = ids[:, 1:][counted], weights[:, 1:][counted]
+    losses = functional.cross_entropy(logits, right, reduction="none")
+    return (losses * weight).sum() / weight.sum(), logits.argmax(-1) == right, weight
+
+
+def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable[[int], None]) -> None:
+    """Steps until the plan stops; ``report`` hears of each how many tokens it had."""
+    place = next(run.model.parameters()).device
+    run.model.train()
+    while run.step < plan.stop:
+        began = time.monotonic()
+        batch = batches.at(run.step)
+        for group in run.optimizer.param_groups:
+            group["lr"] = plan.rate_at(run.step)
+        ids, weights = (torch.from_numpy(each).to(place) for each in (batch.ids, batch.weights))
+        with half(place):
+            loss, _, _ = loss_of(run.model, shape, ids, weights)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(run.model.parameters(), _CLIP)
+        run.optimizer.step()
+        run.losses.append(float(loss.detach()))
+        run.step += 1
+        run.seconds += time.monotonic() - began
+        report(batch.tokens)
+
+
+@torch.no_grad()
+def judge(model: Any, shape: Shape, samples: Sequence[Sample]) -> dict[str, float]:
+    """How well what the model has to say is guessed: loss a token, and the share of samples said without a mistake.
+
+    Where every token is the likeliest, decoding without chance gives exactly that answer.
+    """
+    place = next(model.parameters()).device
+    model.eval()
+    losses, whole = list[float](), list[bool]()
+    for sample in samples:
+        batch = make_batch([sample])
+        said = torch.from_numpy(batch.weights >= 1.0).float().to(place)
+        with half(place):
+            loss, right, _ = loss_of(model, shape, torch.from_numpy(batch.ids).to(place), said)
+        losses.append(float(loss))
+        whole.append(bool(right.all()))
+    model.train()
+    return {"loss": sum(losses) / len(losses), "without a mistake": sum(whole) / len(whole)}
+
+
+def grouped(samples: Iterable[Sample]) -> tuple[dict[str, list[Sample]], list[Sample]]:
+    """Samples for training by group (text, drill, session), and the sessions that are held out."""
+    groups: dict[str, list[Sample]] = {"text": [], "drill": [], "session": []}
+    held_out: list[Sample] = []
+    for sample in samples:
+        group = "text" if sample.kind == "text" else "drill" if sample.kind.startswith("drill") else "session"
+        if not sample.held_out:
+            groups[group].append(sample)
+        elif group == "session":
+            held_out.append(sample)
+    return groups, held_out
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="a folder with vocabulary.gguf and *.jsonl")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--tokens", type=int, default=8192, help="a step")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
+    parser.add_argument("--pause", type=Path, help="wait while this file exists")
+    args = parser.parse_args()
+    shape = Shape(len(read_vocabulary(args.data / "vocabulary.gguf").tokens))
+    groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
+    plan = Plan(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+    place = device()
+    model: Any = make_target(shape)
+    initialise(model, args.seed)
+    model.to(place)
+    run = Run(model, make_optimizer(model))
+    checkpoint = args.out / "target.checkpoint"
+    run.load(checkpoint, place)
+    if place.type == "cuda":
+        model.model.compile()
+
+    def report(tokens: int) -> None:
+        if run.step % 10 == 0 or run.step == 1:
+            recent = run.losses[-10:]
+            line = {"step": run.step, "loss": round(sum(recent) / len(recent), 4), "tokens": tokens}
+            print(json.dumps({**line, "left": time_left(run, plan.steps)}), flush=True)
+        if run.step % args.save_every == 0:
+            run.save(checkpoint)
+        wait_while(args.pause)
+
+    train(run, shape, Batches(groups, args.tokens, args.steps, args.seed), plan, report)
+    run.save(checkpoint)
+    save_weights(args.out / "target.npz", shape, weights_of(model))
+    if held_out:
+        print(json.dumps(judge(model, shape, held_out[:200])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Trains the drafter on a target that stays as it is; interrupted, it goes on where it was.
+
+    python -m training.network.train_drafter --data run --out run --steps 2000
+
+It learns what the target would say, not what the samples say: that is what its guesses are compared with. Of each
+sample the tokens that the target has to say count, each guessed one, two and three steps ahead. The weights go to
+``drafter.npz``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.convert import load_weights, save_weights
+from training.network.checkpoints import Run, time_left, wait_while
+from training.network.models import (
+    draft_masks,
+    draft_step,
+    head,
+    initialise,
+    load_into,
+    make_drafter,
+    make_target,
+    read,
+    weights_of,
+)
+from training.network.train import Plan, device, grouped, half, make_optimizer
+from training.samples import Sample, read_samples
+from training.shape import Shape
+
+AHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Of one sample: the loss a token, and for each step ahead how many guesses of ``rows`` were right."""
+
+    loss: Tensor
+    right: tuple[int, ...]
+    rows: int
+
+
+def guess(pair: tuple[Any, Any], shape: Shape, sample: Sample) -> Guesses:
+    """Let the drafter guess everything that the target has to say in a sample."""
+    target, drafter = pair
+    place = next(drafter.parameters()).device
+    ids = torch.tensor([sample.ids], device=place)
+    with torch.no_grad():
+        hidden, kv = read(target, ids)
+    size = len(sample.ids)
+    # A row for each token whose successors are guessed: it stands right before them.
+    rows = torch.from_numpy(np.flatnonzero(sample.mask[2:]) + 1).to(place)
+    rows = rows[rows + AHEAD < size]
+    masks = {kind: mask[:, :, rows - 1] for kind, mask in draft_masks(size, shape.window, place).items()}
+    state, losses, right = hidden[:, rows - 1], list[Tensor](), list[int]()
+    for step in range(AHEAD):
+        with torch.no_grad():
+            embedded = target.model.embed_tokens(ids[:, rows + step])
+            wanted = head(target, hidden[:, rows + step], shape.cap)[0].float()
+        given = torch.cat([embedded, state], dim=-1)
+        logits, state = draft_step(drafter, given, kv, masks, rows[None])
+        logits = logits[0].float()
+        losses.append(-(wanted.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean())
+        right.append(int((logits.argmax(-1) == wanted.argmax(-1)).sum()))
+    return Guesses(torch.stack(losses).mean(), tuple(right), len(rows))
+
+
+def train(run: Run, target: Any, shape: Shape, samples: Sequence[Sample], plan: Plan, seed: int) -> None:
+    """One step: a few samples drawn by seed and step; adds to ``run`` and leaves saving to the caller."""
+    chance = np.random.default_rng((seed, run.step))
+    began = time.monotonic()
+    for group in run.optimizer.param_groups:
+        group["lr"] = plan.rate_at(run.step)
+    run.optimizer.zero_grad(set_to_none=True)
+    place = next(run.model.parameters()).device
+    total = 0.0
+    drawn = [samples[chance.integers(len(samples))] for _ in range(4)]
+    for sample in drawn:
+        with half(place):
+            loss = guess((target, run.model), shape, sample).loss / len(drawn)
+        loss.backward()
+        total += float(loss.detach())
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+    run.optimizer.step()
+    run.losses.append(total)
+    run.step += 1
+    run.seconds += time.monotonic() - began
+
+
+@torch.no_grad()
+def judge(pair: tuple[Any, Any], shape: Shape, samples: Sequence[Sample]) -> list[float]:
+    """The share of guesses that the target would accept, for one, two and three steps ahead."""
+    found = [guess(pair, shape, sample) for sample in samples]
+    rows = sum(each.rows for each in found)
+    return [round(sum(each.right[step] for each in found) / max(1, rows), 4) for step in range(AHEAD)]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, required=True, help="a folder with *.jsonl and target.npz")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
+    parser.add_argument("--pause", type=Path, help="wait while this file exists")
+    args = parser.parse_args()
+    groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
+    samples = groups["session"] or groups["drill"]
+    place = device()
+    shape, weights = load_weights(args.data / "target.npz")
+    target: Any = make_target(shape)
+    load_into(target, weights)
+    target.to(place).eval().requires_grad_(False)
+    own = shape.drafter()
+    drafter: Any = make_drafter(own)
+    initialise(drafter, args.seed)
+    drafter.to(place)
+    run = Run(drafter, make_optimizer(drafter))
+    checkpoint = args.out / "drafter.checkpoint"
+    run.load(checkpoint, place)
+    plan = Plan(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+    while run.step < plan.stop:
+        train(run, target, shape, samples, plan, args.seed)
+        if run.step % 10 == 0:
+            line = {"step": run.step, "loss": round(sum(run.losses[-10:]) / 10, 4), "left": time_left(run, plan.steps)}
+            print(json.dumps(line), flush=True)
+        if run.step % args.save_every == 0:
+            run.save(checkpoint)
+        wait_while(args.pause)
+    run.save(checkpoint)
+    save_weights(args.out / "drafter.npz", own, weights_of(drafter))
+    print(json.dumps({"accepted": judge((target, drafter), shape, (held_out or list(samples))[:100])}))
+
+
+if __name__ == "__main__":
+    main()
