@@ -103,20 +103,29 @@ async def _no_preferences(_prefix: str, _base: str, variants: Sequence[str]) -> 
     return [_NO_CHANGE for _ in variants]
 
 
-def generate(tokenizer: Tokenizer, runner: Runner, seed: int, manner: Manner) -> Iterator[Sample]:
-    """Sessions from all sources, in an order drawn by ``seed``."""
-    sources = all_sources()
+def cases(runner: Runner, seed: int, *, held_out: bool | None = None) -> Iterator[Case]:
+    """Repositories with one bug each, from all sources in an order drawn by ``seed``; each is gone when the next comes.
+
+    ``held_out`` chooses between sources that are and that are not.
+    """
+    sources = [source for source in all_sources() if held_out in (None, source.held_out)]
     random.Random(seed).shuffle(sources)
     with tempfile.TemporaryDirectory(prefix="fix-") as folder:
         for source in sources:
             for specimen in specimens(source, runner, seed):
                 for number, bug in enumerate(broken(specimen, runner, seed)):
-                    root = Path(folder) / specimen.name.strip("_")
+                    root = Path(folder) / (specimen.name.strip("_") or "function")
                     root.mkdir()
-                    sample = record(lay_out(specimen, bug, root, seed + number), tokenizer, runner, manner)
+                    yield lay_out(specimen, bug, root, seed + number)
                     shutil.rmtree(root)
-                    if sample is not None:
-                        yield sample
+
+
+def generate(tokenizer: Tokenizer, runner: Runner, seed: int, manner: Manner) -> Iterator[Sample]:
+    """Sessions from all sources."""
+    for case in cases(runner, seed):
+        sample = record(case, tokenizer, runner, manner)
+        if sample is not None:
+            yield sample
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType
 
+from inference.backend import Batch
+from inference.backend.llama_assistant import LlamaCppAssistant
+from inference.backend.llama_cpp import LlamaCppBackend
 from inference.backend.model_file import check_drafter
 from inference.gguf_header import read_header
 from tests.constructed_gemma4 import small_vocabulary
@@ -91,6 +95,18 @@ def test_both_are_loaded_and_the_drafter_guesses_from_what_the_target_has_read(
         after, _ = models.draft(107, hidden, 30)
         assert not np.allclose(before, after, atol=1e-3)
         assert np.isfinite(logits).all()
+
+
+def test_the_engine_runs_them(tmp_path: Path, shape: Shape, vocabulary: Vocabulary) -> None:
+    target, drafter = pair(tmp_path, shape, vocabulary, Q8)
+    with closing(LlamaCppBackend.load(target, n_ctx=256, n_threads=1)) as backend:
+        with closing(LlamaCppAssistant.load(drafter, backend)) as assistant:
+            backend.decode(Batch([2, 500, 501], [0, 1, 2], [0, 0, 0], [False, False, True]))
+            hidden = np.empty(assistant.width, np.float32)
+            assistant.read_row(2, hidden)
+            assert len(assistant.draft(hidden, 502, 3, 0, 4)) == 4
+        assert backend.info.n_swa == shape.window
+        assert backend.tokenizer.eog_ids == {1, 50, 106}
 
 
 def test_quantised_files_are_smaller_and_say_nearly_the_same(

@@ -141,7 +141,8 @@ def _most(ours: Array, theirs: Array) -> float:
     return float(np.abs(ours.astype(np.float64) - theirs).max())
 
 
-def _random_pair(shape: Shape, seed: int) -> tuple[Any, Any]:
+def random_pair(shape: Shape, seed: int) -> tuple[Any, Any]:
+    """A target of this shape and a drafter for it, with weights as ``randomised`` draws them."""
     models = make_target(shape).eval(), make_drafter(shape.drafter()).eval()
     for number, model in enumerate(models):
         load_into(model, randomised(weights_of(model), seed + number))
@@ -178,7 +179,7 @@ def main() -> int:
             "values from keys": base,
             "own values, no cap": replace(base, values_are_keys=False, cap=0.0, shared=0),
         }
-        found = {name: compare(_random_pair(each, args.seed), each, vocabulary, ids) for name, each in shapes.items()}
+        found = {name: compare(random_pair(each, args.seed), each, vocabulary, ids) for name, each in shapes.items()}
     worst = max(value for each in found.values() for name, value in each.items() if not name.startswith("spread"))
     claim = f"largest difference of logits and hidden rows over {args.tokens} tokens, transformers and llama.cpp"
     line = {"claim": claim, "value": worst, "unit": "logit", "bar": f"< {BAR}", "holds": worst < BAR}

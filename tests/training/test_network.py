@@ -1,0 +1,86 @@
+"""Training with PyTorch, which is no dependency: these tests skip without it."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.constructed_gemma4 import small_vocabulary
+from training.batches import Batches
+from training.samples import Sample
+from training.shape import Shape
+from training.vocabulary import Vocabulary
+
+pytest.importorskip("torch", reason="PyTorch is installed for training only (training/README.md)")
+pytest.importorskip("transformers", reason="transformers is installed for training only (training/README.md)")
+
+pytestmark = pytest.mark.slow
+
+
+def load(name: str) -> Any:
+    return importlib.import_module(f"training.network.{name}")
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    made = small_vocabulary()
+    tokens, merges = ([each.decode() for each in part] for part in (made.tokens, made.merges))
+    return Vocabulary(tuple(tokens), tuple(made.types), tuple(merges))
+
+
+@pytest.fixture(scope="module")
+def shape(vocabulary: Vocabulary) -> Shape:
+    return Shape(len(vocabulary.tokens), width=64, layers=4, shared=2, heads=2, hidden=96, window=16)
+
+
+@pytest.mark.parametrize("change", [{}, {"values_are_keys": False, "cap": 0.0, "shared": 0}, {"kv_heads": 2}])
+def test_the_same_weights_give_the_same_logits_in_both_programs(
+    shape: Shape, vocabulary: Vocabulary, change: dict[str, Any]
+) -> None:
+    equal = load("equal_logits")
+    each = replace(shape, **change)
+    ids = np.random.default_rng(0).integers(0, each.vocabulary, 80).tolist()
+    found = equal.compare(equal.random_pair(each, 1), each, vocabulary, ids)
+    assert found["spread of the target's logits"] > 1
+    assert max(value for name, value in found.items() if not name.startswith("spread")) < equal.BAR
+
+
+def run_of(shape: Shape, steps: int, path: Path | None = None) -> Any:
+    train, checkpoints, models = load("train"), load("checkpoints"), load("models")
+    model = models.make_target(shape)
+    models.initialise(model, 0)
+    run = checkpoints.Run(model, train.make_optimizer(model))
+    if path is not None:
+        assert run.load(path, train.device())
+    chance = np.random.default_rng(0)
+    samples = [Sample((2, *chance.integers(494, 520, 30).tolist()), ((1, 31),), "text") for _ in range(20)]
+    train.train(run, shape, Batches({"text": samples}, 256, 12, 0), train.Plan(12, 1e-2, steps), lambda _: None)
+    return run
+
+
+def test_the_loss_falls_and_a_run_that_was_interrupted_goes_on_exactly(shape: Shape, tmp_path: Path) -> None:
+    whole = run_of(shape, 12)
+    assert whole.losses[-1] < whole.losses[0]
+    half = run_of(shape, 6)
+    half.save(tmp_path / "half")
+    resumed = run_of(shape, 12, tmp_path / "half")
+    assert resumed.losses == whole.losses
+
+
+def test_the_drafter_learns_what_the_target_says(shape: Shape) -> None:
+    train, drafting, checkpoints, models = (load(name) for name in ("train", "train_drafter", "checkpoints", "models"))
+    target, drafter = models.make_target(shape), models.make_drafter(shape.drafter(32, 2, 64))
+    for model in (target, drafter):
+        models.initialise(model, 0)
+    target.eval().requires_grad_(False)
+    run = checkpoints.Run(drafter, train.make_optimizer(drafter))
+    samples = [Sample((2, *range(500, 530)), ((10, 30),), "session")]
+    for _ in range(15):
+        drafting.train(run, target, shape, samples, train.Plan(15, 1e-2, 15), 0)
+    assert run.losses[-1] < run.losses[0]
+    assert len(drafting.judge((target, drafter), shape, samples)) == drafting.AHEAD
