@@ -137,5 +137,5 @@ def add_settings(writer: GGUFWriter, shape: Shape) -> None:
     writer.add_float32(f"{prefix}.attention.layer_norm_rms_epsilon", _EPSILON)
     writer.add_float32(f"{prefix}.rope.freq_base", _THETA[FULL])
     writer.add_float32(f"{prefix}.rope.freq_base_swa", _THETA[SLIDING])
-    if shape.cap:
-        writer.add_float32(f"{prefix}.final_logit_softcapping", shape.cap)
+    # Without the setting llama.cpp takes 30.
+    writer.add_float32(f"{prefix}.final_logit_softcapping", shape.cap)

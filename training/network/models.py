@@ -16,6 +16,10 @@ from transformers import Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemm
 
 from training.shape import FULL, SLIDING, Shape, text_settings
 
+# transformers 5.24 leaves out rows that nobody asks for in the layers that share KV, and fails at it where a model has
+# no inputs by layer. It does so only where the rows are given as a number.
+EVERY_ROW = torch.zeros((), dtype=torch.long)
+
 _SHARPNESS = 2.0  # the spread of attention scores before training
 _FIRST_SHARE = 0.3  # what a layer adds beside what was there
 
@@ -72,7 +76,7 @@ def load_into(model: torch.nn.Module, weights: Mapping[str, npt.NDArray[np.float
 
 def read(target: Gemma4ForCausalLM, ids: Tensor) -> tuple[Tensor, Kv]:
     """Hidden rows (batch, tokens, width) behind the last norm, and the KV that a drafter reads."""
-    seen: Any = target.model(input_ids=ids, use_cache=False, return_shared_kv_states=True)
+    seen: Any = target.model(input_ids=ids, use_cache=False, return_shared_kv_states=True, logits_to_keep=EVERY_ROW)
     kv: Kv = {kind: tuple(seen.shared_kv_states[kind]) for kind in (SLIDING, FULL)}
     return seen.last_hidden_state, kv
 
@@ -111,6 +115,7 @@ def draft_step(
         position_ids=positions,
         shared_kv_states=dict(kv),
         use_cache=False,
+        logits_to_keep=EVERY_ROW,
     )
     rows: Tensor = seen.last_hidden_state
     return drafter.lm_head(rows), drafter.post_projection(rows)

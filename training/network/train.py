@@ -25,7 +25,7 @@ from torch.nn import functional
 from training.batches import Batches, make_batch
 from training.convert import save_weights
 from training.network.checkpoints import Run, time_left, wait_while
-from training.network.models import head, initialise, make_target, weights_of
+from training.network.models import head, initialise, make_target, read, weights_of
 from training.samples import Sample, read_samples
 from training.shape import Shape
 from training.vocabulary import read_vocabulary
@@ -77,7 +77,7 @@ def loss_of(target: Any, shape: Shape, ids: Tensor, weights: Tensor) -> tuple[Te
 
     Only rows that count go through the head: it is as large as the rest of the model.
     """
-    hidden = target.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    hidden, _ = read(target, ids[:, :-1])
     counted = weights[:, 1:] > 0
     logits = head(target, hidden[counted], shape.cap).float()
     right, weight = ids[:, 1:][counted], weights[:, 1:][counted]
