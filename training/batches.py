@@ -22,10 +22,14 @@ _POOL = 8  # batches' worth of samples that are sorted by length, so that little
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of equal length: ``ids`` (rows, tokens), 0 behind the end; ``weights`` says what guessing an id counts."""
+    """Rows of equal length: ``ids`` (rows, tokens), 0 behind the end; ``weights`` says what guessing an id counts.
+
+    The first ``shared`` ids are the same in all rows and count nothing.
+    """
 
     ids: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
+    shared: int = 0
 
     @property
     def tokens(self) -> int:
@@ -97,7 +101,8 @@ def make_batch(samples: Sequence[Sample]) -> Batch:
         weights[row, :size] = np.where(sample.mask, 1.0, PROMPT_WEIGHT)
         # The beginning that all sessions share would be learned by heart and say nothing.
         weights[row, : max(1, sample.static)] = 0.0
-    return Batch(ids, weights)
+    shared = min(sample.static for sample in samples)
+    return Batch(ids, weights, shared if (ids[:, :shared] == ids[0, :shared]).all() else 0)
 
 
 def _padded(size: int) -> int:

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from training.bugs import KINDS, Bug, Code, inject
 from training.runner import Runner
@@ -20,6 +21,9 @@ _LINES = range(4, 41)  # of a function
 _TRIES = 30  # calls that are tried
 _MOST_EXAMPLES = 4
 _LONGEST = 90  # characters of a call
+_MOST_BUGS = 4  # of one function
+_PLACES = 4  # that are tried for one bug
+_SYNTAX = frozenset({"bad_indentation", "missing_bracket", "missing_colon"})
 # Functions that reach for any of these might do something: they are never called.
 _FORBIDDEN = frozenset(
     {
@@ -80,16 +84,21 @@ def specimens(source: Source, runner: Runner, seed: int) -> Iterator[Specimen]:
 
 
 def broken(specimen: Specimen, runner: Runner, seed: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[Bug]:
-    """At most one bug of each kind that some example shows, and that was not there before."""
+    """A few bugs that some example shows, each of another kind, and one at most that is an error of syntax.
+
+    Few, so that many functions are seen: there is always a bracket to leave out.
+    """
     code = specimen.code()
     calls = [call for call, _ in specimen.examples]
     right = [result for _, result in specimen.examples]
-    for kind in kinds:
-        for number, bug in enumerate(inject(code, kind, seed)):
-            if number == 4:
-                break
+    left, syntax = _MOST_BUGS, 1
+    for kind in random.Random(f"{seed} {specimen.source.name} {specimen.name}").sample(kinds, len(kinds)):
+        if not left or (kind in _SYNTAX and not syntax):
+            continue
+        for bug in islice(inject(code, kind, seed), _PLACES):
             if runner.calls(bug.text, "tried", calls) != right:
                 yield bug
+                left, syntax = left - 1, syntax - (kind in _SYNTAX)
                 break
 
 

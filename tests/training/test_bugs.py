@@ -94,7 +94,7 @@ def test_functions_of_a_real_file_are_called_and_their_bugs_are_seen(runner: Run
         results = runner.calls(specimen.text, "tried", [call for call, _ in specimen.examples])
         assert results == [result for _, result in specimen.examples]
     bugs = list(broken(found[0], runner, seed=0))
-    assert len({bug.kind for bug in bugs}) == len(bugs) > 3
+    assert 1 < len({bug.kind for bug in bugs}) == len(bugs) <= 4
     for bug in bugs:
         results = runner.calls(bug.text, "tried", [call for call, _ in found[0].examples])
         assert results != [result for _, result in found[0].examples]

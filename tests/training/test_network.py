@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.constructed_gemma4 import small_vocabulary
-from training.batches import Batches
+from training.batches import Batches, make_batch
 from training.samples import Sample
 from training.shape import Shape
 from training.vocabulary import Vocabulary
@@ -70,6 +70,29 @@ def test_the_loss_falls_and_a_run_that_was_interrupted_goes_on_exactly(shape: Sh
     half.save(tmp_path / "half")
     resumed = run_of(shape, 12, tmp_path / "half")
     assert resumed.losses == whole.losses
+
+
+def test_what_all_rows_share_is_read_once_with_the_same_gradients(shape: Shape) -> None:
+    train, models = load("train"), load("models")
+    chance = np.random.default_rng(0)
+    static = (2, *chance.integers(494, 590, 40).tolist())
+    samples = [
+        Sample((*static, *chance.integers(494, 590, 40 + n).tolist()), ((60, 70),), "s", static=41) for n in range(3)
+    ]
+    batch = make_batch(samples)
+    assert batch.shared == 41
+    model = models.make_target(shape)
+    models.initialise(model, 0)
+    # The first token behind what is shared counts nothing where that is read once.
+    batch.weights[:, 41] = 0.0
+    found: list[tuple[float, Any]] = []
+    for each in (batch, replace(batch, shared=0)):
+        model.zero_grad()
+        loss, _ = train.loss_of(model, shape, each)
+        loss.backward()
+        found.append((float(loss.detach()), model.model.layers[0].self_attn.k_proj.weight.grad.numpy().copy()))
+    assert abs(found[0][0] - found[1][0]) < 1e-5
+    assert np.allclose(found[0][1], found[1][1], atol=1e-6)
 
 
 def test_the_drafter_learns_what_the_target_says(shape: Shape) -> None:

@@ -14,18 +14,19 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.batches import Batches, make_batch
+from training.batches import Batch, Batches, make_batch
 from training.convert import save_weights
 from training.network.checkpoints import Run, time_left, wait_while
-from training.network.models import head, initialise, make_target, read, weights_of
+from training.network.models import head, hidden_behind, initialise, make_target, weights_of
 from training.samples import Sample, read_samples
 from training.shape import Shape
 from training.vocabulary import read_vocabulary
@@ -72,17 +73,20 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS)
 
 
-def loss_of(target: Any, shape: Shape, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The weighted mean loss, which of the weighted ids were guessed right, and their weights.
+def loss_of(target: Any, shape: Shape, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The weighted mean loss, and which of the ids that count were guessed right.
 
     Only rows that count go through the head: it is as large as the rest of the model.
     """
-    hidden, _ = read(target, ids[:, :-1])
-    counted = weights[:, 1:] > 0
+    place = next(target.parameters()).device
+    ids, weights = (torch.from_numpy(each).to(place) for each in (batch.ids, batch.weights))
+    hidden = hidden_behind(target, ids[:, :-1], batch.shared)
+    ids, weights = ids[:, batch.shared + 1 :], weights[:, batch.shared + 1 :]
+    counted = weights > 0
     logits = head(target, hidden[counted], shape.cap).float()
-    right, weight = ids[:, 1:][counted], weights[:, 1:][counted]
-    losses = functional.cross_entropy(logits, right, reduction="none")
-    return (losses * weight).sum() / weight.sum(), logits.argmax(-1) == right, weight
+    losses = functional.cross_entropy(logits, ids[counted], reduction="none")
+    weight = weights[counted]
+    return (losses * weight).sum() / weight.sum(), logits.argmax(-1) == ids[counted]
 
 
 def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable[[int], None]) -> None:
@@ -94,9 +98,8 @@ def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable
         batch = batches.at(run.step)
         for group in run.optimizer.param_groups:
             group["lr"] = plan.rate_at(run.step)
-        ids, weights = (torch.from_numpy(each).to(place) for each in (batch.ids, batch.weights))
         with half(place):
-            loss, _, _ = loss_of(run.model, shape, ids, weights)
+            loss, _ = loss_of(run.model, shape, batch)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), _CLIP)
@@ -118,9 +121,9 @@ def judge(model: Any, shape: Shape, samples: Sequence[Sample]) -> dict[str, floa
     losses, whole = list[float](), list[bool]()
     for sample in samples:
         batch = make_batch([sample])
-        said = torch.from_numpy(batch.weights >= 1.0).float().to(place)
+        only_said = replace(batch, weights=(batch.weights >= 1.0).astype(np.float32), shared=0)
         with half(place):
-            loss, right, _ = loss_of(model, shape, torch.from_numpy(batch.ids).to(place), said)
+            loss, right = loss_of(model, shape, only_said)
         losses.append(float(loss))
         whole.append(bool(right.all()))
     model.train()
