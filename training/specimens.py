@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from training.bugs import KINDS, Bug, Code, inject
+from training.bugs import KINDS, Bug, inject
 from training.runner import Runner
+from training.source_code import Code
 from training.sources import Source
 from training.values import guess
 

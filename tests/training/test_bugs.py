@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from training.bugs import KINDS, Bug, Code, inject
+from training.bugs import KINDS, Bug, inject
 from training.runner import Runner
+from training.source_code import Code
 from training.sources import LICENCES, Source, all_sources
 from training.specimens import broken, functions, specimens
 

@@ -104,6 +104,6 @@ def test_the_drafter_learns_what_the_target_says(shape: Shape) -> None:
     run = checkpoints.Run(drafter, train.make_optimizer(drafter))
     samples = [Sample((2, *range(500, 530)), ((10, 30),), "session")]
     for _ in range(15):
-        drafting.train(run, target, shape, samples, train.Plan(15, 1e-2, 15), 0)
+        drafting.train(run, (target, shape), samples, train.Plan(15, 1e-2, 15), 0)
     assert run.losses[-1] < run.losses[0]
     assert len(drafting.judge((target, drafter), shape, samples)) == drafting.AHEAD

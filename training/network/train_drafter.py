@@ -75,8 +75,9 @@ def guess(pair: tuple[Any, Any], shape: Shape, sample: Sample) -> Guesses:
     return Guesses(torch.stack(losses).mean(), tuple(right), len(rows))
 
 
-def train(run: Run, target: Any, shape: Shape, samples: Sequence[Sample], plan: Plan, seed: int) -> None:
-    """One step: a few samples drawn by seed and step; adds to ``run`` and leaves saving to the caller."""
+def train(run: Run, frozen: tuple[Any, Shape], samples: Sequence[Sample], plan: Plan, seed: int) -> None:
+    """One step: a few samples drawn by seed and step; ``frozen`` is the target. Saving is left to the caller."""
+    target, shape = frozen
     chance = np.random.default_rng((seed, run.step))
     began = time.monotonic()
     for group in run.optimizer.param_groups:
@@ -133,7 +134,7 @@ def main() -> None:
     run.load(checkpoint, place)
     plan = Plan(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
     while run.step < plan.stop:
-        train(run, target, shape, samples, plan, args.seed)
+        train(run, (target, shape), samples, plan, args.seed)
         if run.step % 10 == 0:
             line = {"step": run.step, "loss": round(sum(run.losses[-10:]) / 10, 4), "left": time_left(run, plan.steps)}
             print(json.dumps(line), flush=True)
