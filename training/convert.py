@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,8 @@ def write_model(
 def save_weights(path: Path, shape: Shape, weights: Weights) -> None:
     """Keep weights and shape in one file; the old one stays until the new one is whole."""
     draft = path.with_suffix(".tmp.npz")
-    np.savez(draft, shape=np.frombuffer(json.dumps(asdict(shape)).encode(), np.uint8), **weights)
+    arrays: dict[str, Any] = {"shape": np.frombuffer(json.dumps(asdict(shape)).encode(), np.uint8), **weights}
+    np.savez(draft, **arrays)
     draft.replace(path)
 
 

@@ -69,8 +69,8 @@ class Writer:
         turns.call(ToolCall("", "edit", {"path": exercise.path, "edits": edits}))
         turns.open_result()
         ids = (*prompt, *turns.ids())
-        origin = f"{source.origin}/{source.name}"
-        return Sample(ids, ((len(prompt), len(ids)),), f"drill {exercise.kind}", origin, 0, source.held_out)
+        said = ((len(prompt), len(ids)),)
+        return Sample(ids, said, f"drill {exercise.kind}", source.label, 0, source.held_out)
 
     def _turns(self) -> Gemma4Turns:
         return Gemma4Turns(self._encoder, self._tokens)
@@ -136,7 +136,7 @@ def texts(source: Source, writer: Writer) -> Iterator[Sample]:
     for start in range(0, len(ids), _TEXT_TOKENS):
         piece = (2, *ids[start : start + _TEXT_TOKENS])
         if len(piece) > 32:
-            yield Sample(piece, ((1, len(piece)),), "text", f"{source.origin}/{source.name}", 0, source.held_out)
+            yield Sample(piece, ((1, len(piece)),), "text", source.label, 0, source.held_out)
 
 
 def main() -> None:
@@ -149,6 +149,7 @@ def main() -> None:
     args = parser.parse_args()
     sources = all_sources()
     random.Random(args.seed).shuffle(sources)
+    args.out.unlink(missing_ok=True)
     with open_tokenizer(args.vocabulary) as tokenizer:
         writer = Writer(tokenizer)
         exercises = (sample for source in sources for sample in drills(source, writer, args.seed))

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     limits = ("--attempts", str(args.attempts), "--max-seconds", str(args.seconds), "--seed", str(args.seed))
-    solved: dict[str, list[bool]] = defaultdict(list)
+    solved: defaultdict[str, list[bool]] = defaultdict(list)
     chance = random.Random(args.seed)
     with Runner() as runner:
         # One in three, so that a function's bugs do not make up the whole.

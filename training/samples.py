@@ -56,11 +56,13 @@ class Sample:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
-    """Append samples to a file as they come; how many."""
+    """Append samples to a file as they come; how many. A last line that was not finished is taken off first."""
     count = 0
-    with path.open("a") as file:
+    with path.open("a+b") as file:
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
         for sample in samples:
-            file.write(sample.line() + "\n")
+            file.write(sample.line().encode() + b"\n")
             file.flush()
             count += 1
     return count

@@ -38,7 +38,7 @@ from tools.commands import Unconfined
 from training.cut import open_tokenizer
 from training.repositories import Case, lay_out
 from training.runner import Runner
-from training.samples import Sample, write_samples
+from training.samples import Sample, read_samples, write_samples
 from training.sources import all_sources
 from training.specimens import broken, specimens
 from training.teacher import Teacher, with_code, with_tools
@@ -69,7 +69,7 @@ def record(case: Case, tokenizer: Tokenizer, runner: Runner, manner: Manner = Ma
     if any(list(ids[start:end]) != answer for (start, end), (_, answer) in zip(said, teacher.heard, strict=True)):
         return None  # something that was said is not in the history as it was said
     source = case.specimen.source
-    return Sample(ids, said, case.bug.kind, f"{source.origin}/{source.name}", request.static, source.held_out)
+    return Sample(ids, said, case.bug.kind, source.label, request.static, source.held_out)
 
 
 async def _fix(case: Case, teacher: Teacher, runner: Runner, manner: Manner) -> bool:
@@ -103,26 +103,27 @@ async def _no_preferences(_prefix: str, _base: str, variants: Sequence[str]) -> 
     return [_NO_CHANGE for _ in variants]
 
 
-def cases(runner: Runner, seed: int, *, held_out: bool | None = None) -> Iterator[Case]:
+def cases(runner: Runner, seed: int, *, held_out: bool | None = None, after: str = "") -> Iterator[Case]:
     """Repositories with one bug each, from all sources in an order drawn by ``seed``; each is gone when the next comes.
 
-    ``held_out`` chooses between sources that are and that are not.
+    ``held_out`` chooses between sources that are and that are not; those up to the label ``after`` are left out.
     """
     sources = [source for source in all_sources() if held_out in (None, source.held_out)]
     random.Random(seed).shuffle(sources)
-    with tempfile.TemporaryDirectory(prefix="fix-") as folder:
-        for source in sources:
-            for specimen in specimens(source, runner, seed):
-                for number, bug in enumerate(broken(specimen, runner, seed)):
-                    root = Path(folder) / (specimen.name.strip("_") or "function")
-                    root.mkdir()
-                    yield lay_out(specimen, bug, root, seed + number)
-                    shutil.rmtree(root)
+    labels = [source.label for source in sources]
+    # The folder's name is part of the prompt, so it is the same every time.
+    folder = Path(tempfile.gettempdir()) / f"fix-{seed}"
+    for source in sources[labels.index(after) + 1 if after in labels else 0 :]:
+        for specimen in specimens(source, runner, seed):
+            for number, bug in enumerate(broken(specimen, runner, seed)):
+                shutil.rmtree(folder, ignore_errors=True)
+                yield lay_out(specimen, bug, folder / (specimen.name.strip("_") or "function"), seed + number)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def generate(tokenizer: Tokenizer, runner: Runner, seed: int, manner: Manner) -> Iterator[Sample]:
-    """Sessions from all sources."""
-    for case in cases(runner, seed):
+def generate(tokenizer: Tokenizer, runner: Runner, seed: int, manner: Manner, after: str = "") -> Iterator[Sample]:
+    """Sessions from all sources behind the one with the label ``after``."""
+    for case in cases(runner, seed, after=after):
         sample = record(case, tokenizer, runner, manner)
         if sample is not None:
             yield sample
@@ -148,13 +149,15 @@ def main() -> None:
             yield sample
 
     began = time.monotonic()
+    there = list(read_samples(args.out)) if args.out.exists() else []
+    after = there[-1].origin if there else ""
     with open_tokenizer(args.vocabulary) as tokenizer, Runner() as runner:
-        samples = generate(tokenizer, runner, args.seed, Manner(args.direct, args.thinks))
-        count = write_samples(args.out, counted(islice(samples, args.count)))
-    whole, prompts, said = (sorted(column) for column in zip(*lengths, strict=True))
-    report = {"sessions": count, "seconds": round(time.monotonic() - began), "kinds": kinds}
-    for name, numbers in (("tokens", whole), ("first prompt", prompts), ("said", said)):
-        report[name] = {"median": statistics.median(numbers), "most": numbers[-1]}
+        samples = generate(tokenizer, runner, args.seed, Manner(args.direct, args.thinks), after)
+        count = write_samples(args.out, counted(islice(samples, max(0, args.count - len(there)))))
+    report: dict[str, object] = {"sessions": count, "seconds": round(time.monotonic() - began), "kinds": kinds}
+    for at, name in enumerate(("tokens", "first prompt", "said")):
+        numbers = [each[at] for each in lengths] or [0]
+        report[name] = {"median": statistics.median(numbers), "most": max(numbers)}
     print(json.dumps(report))
 
 

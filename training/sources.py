@@ -67,9 +67,14 @@ class Source:
     path: Path
 
     @property
+    def label(self) -> str:
+        """Origin and name in one."""
+        return f"{self.origin}/{self.name}"
+
+    @property
     def held_out(self) -> bool:
         """Whether no training may see it; depends on origin and name only, so it is the same everywhere."""
-        digest = hashlib.sha256(f"{self.origin}/{self.name}".encode()).digest()
+        digest = hashlib.sha256(self.label.encode()).digest()
         return digest[0] % _HELD_OUT_SHARE == 0
 
     def text(self) -> str | None:

@@ -94,6 +94,8 @@ def test_samples_come_back_as_they_were_and_half_a_line_does_not(tmp_path: Path)
     with path.open("a") as file:
         file.write('{"said":[')
     assert list(read_samples(path)) == samples
+    assert write_samples(path, samples[:1]) == 1
+    assert list(read_samples(path)) == [*samples, samples[0]]
     assert samples[0].mask.tolist() == [False, True, True]
 
 
