@@ -80,7 +80,7 @@ class Batches:
         drawn: list[Sample] = []
         while sum(len(sample.ids) for sample in drawn) < _POOL * self._tokens:
             group = self._groups[names[chance.choice(len(names), p=shares / shares.sum())]]
-            drawn.append(group[chance.integers(len(group))])
+            drawn.append(group[int(chance.integers(len(group)))])
         batches: list[list[Sample]] = [[]]
         for sample in sorted(drawn, key=lambda sample: len(sample.ids)):
             if batches[-1] and (len(batches[-1]) + 1) * _padded(len(sample.ids)) > self._tokens:

@@ -12,7 +12,7 @@ import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -66,7 +66,7 @@ def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
 
 
 @contextmanager
-def open_tokenizer(path: Path) -> Iterator[LlamaCppTokenizer]:
+def open_tokenizer(path: Path) -> Generator[LlamaCppTokenizer]:
     """llama.cpp's tokenizer over the vocabulary of a file, weights or not; raises ValueError for a file it refuses."""
     native_log().clear()
     params = lib.llama_model_default_params()

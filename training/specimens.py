@@ -78,8 +78,8 @@ def specimens(source: Source, runner: Runner, seed: int) -> Iterator[Specimen]:
         calls = list(dict.fromkeys(_call(code, chance) for _ in range(_TRIES)))
         calls = [call for call in calls if len(call) <= _LONGEST]
         results = runner.calls(text, "tried", calls)
-        pairs = [(call, result) for call, result in zip(calls, results, strict=True) if result not in (None, "None")]
-        examples = _varied([(call, result) for call, result in pairs if result is not None])
+        pairs = zip(calls, results, strict=True)
+        examples = _varied([(call, result) for call, result in pairs if result is not None and result != "None"])
         if examples:
             yield Specimen(source, text, code.function.name, _owner(code), examples)
 

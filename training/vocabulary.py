@@ -125,13 +125,15 @@ def _arrays(data: bytes) -> Iterator[tuple[str, list[Any]]]:
     at = 24
     for _ in range(_LENGTH(data, 16)[0]):
         end = at + 8 + _LENGTH(data, at)[0]
-        key, kind, at = data[at + 8 : end].decode(), data[end], end + 4
+        key, at = data[at + 8 : end].decode(), end + 4
+        kind: int = data[end]
         if kind == _STRING:
             at += 8 + _LENGTH(data, at)[0]
         elif kind != _ARRAY:
             at += _SIZES[kind]
         else:
-            element, count = data[at], _LENGTH(data, at + 4)[0]
+            element: int = data[at]
+            count: int = _LENGTH(data, at + 4)[0]
             at += 12
             if element == _STRING:
                 values, at = _strings(data, at, count)

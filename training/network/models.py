@@ -97,7 +97,7 @@ def hidden_behind(target: Gemma4ForCausalLM, ids: Tensor, shared: int) -> Tensor
     cache = DynamicCache(config=target.config)
     reading: dict[str, Any] = {"cache": cache, "use_cache": True, "logits_to_keep": EVERY_ROW}
     target.model(input_ids=ids[:1, :shared], **reading)
-    for layer in cache.layers:
+    for layer in cache.layers[: target.config.num_hidden_layers - target.config.num_kv_shared_layers]:
         layer.keys = layer.keys.expand(len(ids), -1, -1, -1)
         layer.values = layer.values.expand(len(ids), -1, -1, -1)
     return target.model(input_ids=ids[:, shared:], **reading).last_hidden_state

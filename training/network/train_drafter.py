@@ -85,7 +85,7 @@ def train(run: Run, frozen: tuple[Any, Shape], samples: Sequence[Sample], plan: 
     run.optimizer.zero_grad(set_to_none=True)
     place = next(run.model.parameters()).device
     total = 0.0
-    drawn = [samples[chance.integers(len(samples))] for _ in range(4)]
+    drawn = [samples[int(chance.integers(len(samples)))] for _ in range(4)]
     for sample in drawn:
         with half(place):
             loss = guess((target, run.model), shape, sample).loss / len(drawn)
