@@ -21,7 +21,7 @@ KEPT_IDS = 494
 _SPACE = "▁"
 # What every text may hold: a character without a token of its own would be several byte tokens.
 _CHARACTERS = frozenset([_SPACE, "\t", *map(chr, range(0x21, 0x7F))])
-_LENGTH = struct.Struct("<Q").unpack_from
+_LENGTH = struct.Struct("<Q")
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # GGUF value types -> bytes
 _STRING, _ARRAY = 8, 9
 
@@ -123,17 +123,17 @@ def _closed(merges: Iterable[str], tokens: set[str]) -> tuple[str, ...]:
 def _arrays(data: bytes) -> Iterator[tuple[str, list[Any]]]:
     """Keys and values of the arrays of strings and of 32-bit integers in a GGUF header."""
     at = 24
-    for _ in range(_LENGTH(data, 16)[0]):
-        end = at + 8 + _LENGTH(data, at)[0]
+    for _ in range(_length(data, 16)):
+        end = at + 8 + _length(data, at)
         key, at = data[at + 8 : end].decode(), end + 4
-        kind: int = data[end]
+        kind = data[end]
         if kind == _STRING:
-            at += 8 + _LENGTH(data, at)[0]
+            at += 8 + _length(data, at)
         elif kind != _ARRAY:
             at += _SIZES[kind]
         else:
-            element: int = data[at]
-            count: int = _LENGTH(data, at + 4)[0]
+            element = data[at]
+            count = _length(data, at + 4)
             at += 12
             if element == _STRING:
                 values, at = _strings(data, at, count)
@@ -144,11 +144,15 @@ def _arrays(data: bytes) -> Iterator[tuple[str, list[Any]]]:
             at += count * _SIZES[element]
 
 
+def _length(data: bytes, at: int) -> int:
+    return _LENGTH.unpack_from(data, at)[0]
+
+
 def _strings(data: bytes, at: int, count: int) -> tuple[list[Any], int]:
     """``count`` strings that begin at a place, and the place behind them."""
     values: list[Any] = []
     for _ in range(count):
-        end = at + 8 + _LENGTH(data, at)[0]
+        end = at + 8 + _length(data, at)
         values.append(data[at + 8 : end].decode())
         at = end
     return values, at
