@@ -85,7 +85,7 @@ class Command:
         Raises ToolError when it cannot be started, or what confines it cannot be set up.
         """
         try:
-            process, line = await (launch.starter.start(launch) if launch.starter else execute(launch))
+            process, line = await (launch.starter.start(launch) if launch.starter else _execute(launch))
         except (OSError, ValueError) as error:
             raise ToolError(f"The command could not be started ({error}); check it and try again.") from error
         finally:
@@ -209,7 +209,7 @@ class Command:
                 self._live.add(piece)
 
 
-async def execute(launch: Launch) -> tuple[Started, socket.socket]:
+async def _execute(launch: Launch) -> tuple[Started, socket.socket]:
     """Execute a program as a child of ours, and our side of its standard input; raises OSError or ValueError."""
     ours, theirs = socket.socketpair()
     try:
