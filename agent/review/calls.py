@@ -53,13 +53,13 @@ def check_calls(file: ChangedFile, read: Reader) -> list[Finding]:
     tree = _parsed(file.path, file.new)
     if tree is None or file.new is None:
         return []
-    lines = file.new.splitlines()
+    lines, added = file.new.splitlines(), file.added_lines
     found: list[Finding] = []
-    calls = [call for call in _named_calls(tree) if _written(call, file)]
+    calls = [call for call in _named_calls(tree) if added.intersection(_lines_of(call))]
     for call, signature in _known(calls, tree, file.path, read):
         wrong = signature.mismatch(call)
         if wrong is not None:
-            place = min(_written(call, file))
+            place = min(added.intersection(_lines_of(call)))
             title = f"{signature.name}() {wrong}"
             body = "The call does not match the definition in this repository and raises a TypeError."
             code = lines[place - 1].strip()
@@ -162,9 +162,8 @@ def _name_of(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def _written(call: ast.Call, file: ChangedFile) -> frozenset[int]:
-    """The lines of a call that the change wrote."""
-    return file.added_lines.intersection(range(call.lineno, (call.end_lineno or 0) + 1))
+def _lines_of(call: ast.Call) -> range:
+    return range(call.lineno, (call.end_lineno or 0) + 1)
 
 
 def _known(

@@ -56,7 +56,7 @@ class Passage:
     @property
     def key(self) -> str:
         """A hash of all that a judgement depends on."""
-        parts = (self.path, self.context, self.old, self.new)
+        parts = (self.path, self.context, *self.versions)
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
