@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from tools.errors import ToolError
 
@@ -63,6 +63,14 @@ class Started(Protocol):
     async def wait(self) -> int:
         """Wait for its end."""
         ...
+
+
+async def reading(pipe: IO[bytes]) -> asyncio.StreamReader:
+    """What comes by the pipe of a process that asyncio did not start itself; the pipe is closed at its end."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=2**16, loop=loop)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader, loop=loop), pipe)
+    return reader
 
 
 class Starter(Protocol):

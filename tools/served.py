@@ -13,7 +13,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from tools.launch import Launch, Started, bundle, file_in_memory, interpreter
+from tools.launch import Launch, Started, bundle, file_in_memory, interpreter, reading
 
 _KILLED = 128 + 9
 _HERE = Path(__file__).parent
@@ -122,11 +122,7 @@ class Served:
     @classmethod
     async def watch(cls, output: int, told: int) -> Served:
         """Take over both descriptors; raises OSError when the launcher did not even begin."""
-        loop = asyncio.get_running_loop()
-        stdout = asyncio.StreamReader(limit=2**16, loop=loop)
-        served = cls(stdout, told)
-        pipe = os.fdopen(output, "rb", buffering=0)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout, loop=loop), pipe)
+        served = cls(await reading(os.fdopen(output, "rb", buffering=0)), told)
         await served._begun
         if not served.pid:
             raise OSError("the launch server could not start a process")

@@ -6,12 +6,13 @@ Executing a program takes a third of what a short command waits for. It plans no
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
 from collections.abc import Sequence
 
-from tools.launch import Launch, Started, file_in_memory
+from tools.launch import Launch, Started, file_in_memory, reading
 from tools.sandbox.seccomp import program
 
 
@@ -58,7 +59,8 @@ class EarlyBubblewrap:
     async def start(self, launch: Launch) -> tuple[Started, socket.socket]:
         """Give it ``launch.argv`` as its arguments; raises OSError when it is gone."""
         try:
-            started = await _Attached.to(self._process)
+            assert self._process.stdout is not None
+            started = _Attached(self._process, await reading(self._process.stdout))
             self._told.setblocking(False)
             words = b"".join(os.fsencode(word) + b"\0" for word in launch.argv)
             await asyncio.get_running_loop().sock_sendall(self._told, words)
@@ -85,6 +87,38 @@ class EarlyBubblewrap:
             os.close(descriptor)
 
 
+class Waiting:
+    """Keeps one bubblewrap ready, to be used on a thread that lives as long as the commands; ``close`` ends it."""
+
+    def __init__(self, path: str, run: Sequence[str]) -> None:
+        self._path = path
+        self._run = run
+        self._ready: EarlyBubblewrap | None = None
+        self._closed = False
+
+    def take(self) -> EarlyBubblewrap:
+        """The one that waits, or a new one where it is gone; raises OSError."""
+        ready, self._ready = self._ready, None
+        if ready is not None and ready.waits:
+            return ready
+        if ready is not None:
+            ready.abandon()
+        return EarlyBubblewrap(self._path, self._run)
+
+    def refill(self) -> None:
+        """Let one wait for the next command."""
+        if not self._closed and self._ready is None:
+            with contextlib.suppress(OSError):  # the next command will tell
+                self._ready = EarlyBubblewrap(self._path, self._run)
+
+    def close(self) -> None:
+        """End the one that waits; there will be none any more."""
+        self._closed = True
+        if self._ready is not None:
+            self._ready.abandon()
+            self._ready = None
+
+
 class _Attached:
     """The process on an event loop, from when its command starts: asyncio can only start processes itself."""
 
@@ -92,22 +126,13 @@ class _Attached:
         self.stdout = stdout
         self._process = process
         loop = asyncio.get_running_loop()
-        self._ended: asyncio.Future[int] = loop.create_future()
         try:
             self._descriptor = os.pidfd_open(process.pid)  # readable when it has ended
         except OSError:  # a kernel before 5.3
-            self._ended = asyncio.ensure_future(asyncio.to_thread(process.wait))
+            self._ended: asyncio.Future[int] = asyncio.ensure_future(asyncio.to_thread(process.wait))
         else:
+            self._ended = loop.create_future()
             loop.add_reader(self._descriptor, self._end)
-
-    @classmethod
-    async def to(cls, process: subprocess.Popen[bytes]) -> _Attached:
-        """Take over the process and its output."""
-        loop = asyncio.get_running_loop()
-        stdout = asyncio.StreamReader(limit=2**16, loop=loop)
-        attached = cls(process, stdout)
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout, loop=loop), process.stdout)
-        return attached
 
     @property
     def pid(self) -> int:

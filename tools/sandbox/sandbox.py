@@ -6,7 +6,6 @@ Which tier it uses was found out by ``tools.sandbox.probe``; without one it refu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,7 +20,7 @@ from tools.sandbox.aftermath import Aftermath
 from tools.sandbox.capture import Captured, Images
 from tools.sandbox.confined import Confined, Prepared
 from tools.sandbox.confinement import confinement
-from tools.sandbox.early import EarlyBubblewrap
+from tools.sandbox.early import EarlyBubblewrap, Waiting
 from tools.sandbox.landlock import Rulesets
 from tools.sandbox.planning import Plan, Planner, User
 from tools.sandbox.policy import Policy, Tier, cache_environment
@@ -57,8 +56,7 @@ class Sandbox:
         self._rulesets = Rulesets()
         self._shared = SharedMemory()
         self._server = LaunchServer()
-        self._early: EarlyBubblewrap | None = None
-        self._closed = False
+        self._waiting = Waiting(found.program, bubblewrap.FIRST_PROGRAM)
         self._opened: tuple[PrivateFolder, Aftermath] | None = None
 
     async def start(
@@ -68,7 +66,7 @@ class Sandbox:
         if self.found.tier is Tier.NONE:
             raise ToolError(f"{self.found.sentence()} Tell the user.")
         try:
-            early = self._take_early()
+            early = self._waiting.take() if self.found.tier is Tier.BUBBLEWRAP else None
             prepared = await self._prepared_with(early, line, access)
         except OSError as error:
             raise ToolError(
@@ -78,31 +76,12 @@ class Sandbox:
 
     def close(self) -> None:
         """Remove the private folder; all commands must have ended."""
-        self._closed = True
-        if self._early is not None:
-            self._early.abandon()
-            self._early = None
+        self._waiting.close()
         if self._opened is not None:
             self._opened[0].close()
             self._opened = None
         self._rulesets.close()
         self._server.close()
-
-    def _take_early(self) -> EarlyBubblewrap | None:
-        """The process that waits for a command, or a new one; None for tiers without."""
-        if self.found.tier is not Tier.BUBBLEWRAP:
-            return None
-        early, self._early = self._early, None
-        if early is not None and not early.waits:
-            early.abandon()
-            early = None
-        return early or EarlyBubblewrap(self.found.program, bubblewrap.FIRST_PROGRAM)
-
-    def _make_early(self) -> None:
-        """Let one wait for the next command."""
-        if not self._closed and self._early is None:
-            with contextlib.suppress(OSError):  # the next command will tell
-                self._early = self._take_early()
 
     async def _prepared_with(self, early: EarlyBubblewrap | None, line: CommandLine, access: Access) -> Prepared:
         try:
@@ -143,7 +122,8 @@ class Sandbox:
             if plan.secrets and self.found.tier is not Tier.BUBBLEWRAP:
                 watch = OpenWatch(plan.secrets)  # they cannot be masked
             launch = self._launch(line, plan.policy, early)
-            return Prepared(launch, plan.policy, watch, seen.before, seen.after, self._make_early)
+            prepared = Prepared(launch, plan.policy, watch, seen.before, seen.after)
+            return replace(prepared, over=self._waiting.refill) if early else prepared
         except BaseException:
             if watch is not None:
                 watch.close()

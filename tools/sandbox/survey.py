@@ -74,46 +74,65 @@ def survey(root: Path) -> Survey:
         if seen > MAX_ENTRIES:
             found.complete = False
             return found
-        if _is_bare_repository(folder, inside):
-            found.git.append(root / folder)
-        if not _is_environment(folder, inside):
-            _take_all(found, f"{folder}/" if folder else "", inside, folders)
+        contents = _contents(root, folder, inside)
+        found.git += contents.git
+        found.secrets += contents.secrets
+        folders += contents.inner
+        if not contents.environment:
+            _stamp_all(found, f"{folder}/" if folder else "", inside)
     return found
 
 
-def _is_bare_repository(folder: str, inside: Sequence[os.DirEntry[str]]) -> bool:
-    return bool(folder) and {entry.name for entry in inside} >= _BARE_REPOSITORY
+class _Contents(NamedTuple):
+    """What of a folder's entries matters: git's, secrets, and folders to look into; nothing of an ``environment``."""
+
+    git: tuple[Path, ...]
+    secrets: tuple[Path, ...] = ()
+    inner: tuple[str, ...] = ()
+    environment: bool = False
 
 
-def _is_environment(folder: str, inside: Sequence[os.DirEntry[str]]) -> bool:
-    """Whether it is a virtual environment."""
-    return bool(folder) and any(entry.name == "pyvenv.cfg" for entry in inside)
+def _contents(root: Path, folder: str, inside: Sequence[os.DirEntry[str]]) -> _Contents:
+    """``folder`` is relative to the root, empty for itself."""
+    names = {entry.name for entry in inside}
+    git = [root / folder] if folder and names >= _BARE_REPOSITORY else []
+    if folder and "pyvenv.cfg" in names:
+        return _Contents(tuple(git), environment=True)
+    prefix = f"{folder}/" if folder else ""
+    secrets: list[Path] = []
+    inner: list[str] = []
+    for entry in inside:
+        name = entry.name
+        if name == ".git":
+            git.append(root / (prefix + name))
+            continue
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                if name not in _GENERATED:
+                    inner.append(prefix + name)
+            elif _secret_name(name) and entry.is_file(follow_symlinks=False):
+                secrets.append(root / (prefix + name))
+        except OSError:
+            continue
+    return _Contents(tuple(git), tuple(secrets), tuple(inner))
 
 
-def _take_all(found: Survey, prefix: str, entries: Sequence[os.DirEntry[str]], folders: deque[str]) -> None:
-    """Note the entries of a folder; a tight loop, for a command waits for thousands of turns of it."""
+def _stamp_all(found: Survey, prefix: str, entries: Sequence[os.DirEntry[str]]) -> None:
+    """Note the entries of a folder; a tight loop, for a command waits twice for thousands of turns of it."""
     files = found.files
     for entry in entries:
         name = entry.name
         relative = prefix + name
         if name == ".git":
-            found.git.append(found.root / relative)
             continue
         try:
             if entry.is_dir(follow_symlinks=False):
                 found.folders.add(relative)
-                if name not in _GENERATED:
-                    folders.append(relative)
                 continue
             facts = entry.stat(follow_symlinks=False)
         except OSError:
             continue
-        if not stat.S_ISREG(facts.st_mode):
-            found.others[relative] = stamp(facts)
-            continue
-        files[relative] = stamp(facts)
-        if _secret_name(name):
-            found.secrets.append(found.root / relative)
+        (files if stat.S_ISREG(facts.st_mode) else found.others)[relative] = stamp(facts)
 
 
 class Places:
@@ -144,9 +163,9 @@ class Places:
                 found.complete = False
                 break
             known[name] = folder
-            found.git += folder.git
-            found.secrets += folder.secrets
-            folders += folder.inner
+            found.git += folder.contents.git
+            found.secrets += folder.contents.secrets
+            folders += folder.contents.inner
         self._known = known
         return found
 
@@ -163,27 +182,8 @@ class Places:
         except OSError:
             return None
         settled = now - facts.st_ctime_ns > _TICK_NS
-        git, secrets, inner = self._contents(name, inside)
-        return _Folder(facts.st_ino, facts.st_ctime_ns if settled else 0, len(inside), git, secrets, inner)
-
-    def _contents(
-        self, name: str, inside: Sequence[os.DirEntry[str]]
-    ) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[str, ...]]:
-        git = [self._root / name] if _is_bare_repository(name, inside) else []
-        if _is_environment(name, inside):
-            return tuple(git), (), ()
-        secrets: list[Path] = []
-        inner: list[str] = []
-        for entry in inside:
-            relative = f"{name}/{entry.name}" if name else entry.name
-            if entry.name == ".git":
-                git.append(self._root / relative)
-            elif entry.is_dir(follow_symlinks=False):
-                if entry.name not in _GENERATED:
-                    inner.append(relative)
-            elif _secret_name(entry.name) and entry.is_file(follow_symlinks=False):
-                secrets.append(self._root / relative)
-        return tuple(git), tuple(secrets), tuple(inner)
+        contents = _contents(self._root, name, inside)
+        return _Folder(facts.st_ino, facts.st_ctime_ns if settled else 0, len(inside), contents)
 
 
 class _Folder(NamedTuple):
@@ -192,9 +192,7 @@ class _Folder(NamedTuple):
     inode: int
     changed: int
     entries: int
-    git: tuple[Path, ...]
-    secrets: tuple[Path, ...]
-    inner: tuple[str, ...]
+    contents: _Contents
 
 
 _stamp = Stamp._make
