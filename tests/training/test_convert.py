@@ -16,20 +16,12 @@ from inference.backend.llama_assistant import LlamaCppAssistant
 from inference.backend.llama_cpp import LlamaCppBackend
 from inference.backend.model_file import check_drafter
 from inference.gguf_header import read_header
-from tests.constructed_gemma4 import small_vocabulary
 from training.convert import Array, load_weights, named, save_weights, write_model
 from training.llama import Pair
 from training.shape import FULL, SLIDING, Shape, rotary_factors
 from training.vocabulary import Vocabulary
 
 F32, Q8, Q4 = GGMLQuantizationType.F32, GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Vocabulary:
-    made = small_vocabulary()
-    tokens, merges = ([each.decode() for each in part] for part in (made.tokens, made.merges))
-    return Vocabulary(tuple(tokens), tuple(made.types), tuple(merges))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.constructed_gemma4 import small_vocabulary
 from training.batches import Batches, make_batch
 from training.samples import Sample
 from training.shape import Shape
@@ -24,13 +23,6 @@ pytestmark = pytest.mark.slow
 
 def load(name: str) -> Any:
     return importlib.import_module(f"training.network.{name}")
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> Vocabulary:
-    made = small_vocabulary()
-    tokens, merges = ([each.decode() for each in part] for part in (made.tokens, made.merges))
-    return Vocabulary(tuple(tokens), tuple(made.types), tuple(merges))
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from agent.models.display import duration_text
+
 
 @dataclass
 class Run:
@@ -65,5 +67,4 @@ def time_left(run: Run, steps: int) -> str:
     """The time that the remaining steps will take at the speed so far, for people."""
     if not run.step:
         return "unknown"
-    seconds = round((steps - run.step) * run.seconds / run.step)
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return duration_text((steps - run.step) * run.seconds / run.step)

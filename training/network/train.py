@@ -46,6 +46,11 @@ class Plan:
     rate: float
     stop: int
 
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Plan:
+        """As ``options`` tell."""
+        return cls(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+
     def rate_at(self, step: int) -> float:
         """Rising, then falling along half a cosine."""
         warm = max(1, round(self.steps * _WARM_UP))
@@ -53,6 +58,20 @@ class Plan:
             return self.rate * (step + 1) / warm
         done = (step - warm) / max(1, self.steps - warm)
         return self.rate * (_LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+
+
+def options(about: str, *, needs: str, steps: int) -> argparse.ArgumentParser:
+    """The command line that both trainings have; ``needs`` says what ``--data`` holds."""
+    parser = argparse.ArgumentParser(description=about.split("\n", maxsplit=1)[0])
+    parser.add_argument("--data", type=Path, required=True, help=needs)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
+    parser.add_argument("--pause", type=Path, help="wait while this file exists")
+    return parser
 
 
 def device() -> torch.device:
@@ -145,20 +164,12 @@ def grouped(samples: Iterable[Sample]) -> tuple[dict[str, list[Sample]], list[Sa
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="a folder with vocabulary.gguf and *.jsonl")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser = options(__doc__ or "", needs="a folder with vocabulary.gguf and *.jsonl", steps=4000)
     parser.add_argument("--tokens", type=int, default=8192, help="a step")
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-every", type=int, default=100)
-    parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
-    parser.add_argument("--pause", type=Path, help="wait while this file exists")
     args = parser.parse_args()
     shape = Shape(len(read_vocabulary(args.data / "vocabulary.gguf").tokens))
     groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
-    plan = Plan(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+    plan = Plan.of(args)
     place = device()
     model: Any = make_target(shape)
     initialise(model, args.seed)

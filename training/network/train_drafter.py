@@ -9,12 +9,10 @@ sample the tokens that the target has to say count, each guessed one, two and th
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,7 @@ from training.network.models import (
     read,
     weights_of,
 )
-from training.network.train import Plan, device, grouped, half, make_optimizer
+from training.network.train import Plan, device, grouped, half, make_optimizer, options
 from training.samples import Sample, read_samples
 from training.shape import Shape
 
@@ -108,15 +106,7 @@ def judge(pair: tuple[Any, Any], shape: Shape, samples: Sequence[Sample]) -> lis
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--data", type=Path, required=True, help="a folder with *.jsonl and target.npz")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--save-every", type=int, default=100)
-    parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
-    parser.add_argument("--pause", type=Path, help="wait while this file exists")
+    parser = options(__doc__ or "", needs="a folder with *.jsonl and target.npz", steps=2000)
     args = parser.parse_args()
     groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
     samples = groups["session"] or groups["drill"]
@@ -132,7 +122,7 @@ def main() -> None:
     run = Run(drafter, make_optimizer(drafter))
     checkpoint = args.out / "drafter.checkpoint"
     run.load(checkpoint, place)
-    plan = Plan(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+    plan = Plan.of(args)
     while run.step < plan.stop:
         train(run, (target, shape), samples, plan, args.seed)
         if run.step % 10 == 0:
