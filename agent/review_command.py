@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from agent.clean import clean
@@ -100,7 +101,9 @@ async def _reviewed(args: argparse.Namespace, setup: Setup, change: Change, base
 
         def progress(step: Progress) -> None:
             left = "" if step.seconds_left is None else f", about {step.seconds_left:.0f} s left"
-            status.update(f"judging change {min(step.done + 1, step.total)} of {step.total}{left}")
+            suspected = f"; {step.surest.path}:{step.surest.start} looks like a mistake" if step.surest else ""
+            text = f"judging change {min(step.done + 1, step.total)} of {step.total}{left}{suspected}"
+            status.update(escape(clean(text)))
 
         async def opened_reviewer() -> OpenedReviewer:
             status.update("loading the model")

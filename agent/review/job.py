@@ -28,6 +28,9 @@ from tools.git_changes import ChangedFile
 _MOST_EXPLAINED = 3  # findings get the model's words; more of them nobody reads, and each costs seconds
 _NAMED = 5  # files in a note
 
+Wanted = Callable[[Sequence[Finding]], list[Finding]]
+"""Leaves out findings that were accepted or are to be ignored."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewOptions:
@@ -40,11 +43,12 @@ class ReviewOptions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """So many of the passages are judged; ``seconds_left`` is known after the first."""
+    """So many of the passages are judged; ``seconds_left`` is known after the first. ``surest`` is suspected most."""
 
     done: int
     total: int
     seconds_left: float | None
+    surest: Finding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +139,14 @@ class ReviewJob:
             notes += judged.notes
         return Reviewed(tuple(ranked(wanted(findings))), tuple(notes), len(files))
 
-    async def _judged(
-        self, files: Sequence[ChangedFile], change: Change, wanted: Callable[[Sequence[Finding]], list[Finding]]
-    ) -> _Judged:
+    async def _judged(self, files: Sequence[ChangedFile], change: Change, wanted: Wanted) -> _Judged:
         judged = _Judged()
         try:
             async with asyncio.timeout(self._seconds_left()):
                 pieces = await self._pieces(files, judged)
                 if pieces:
                     opened = await self._open_reviewer()
-                    await self._judge_all(pieces, opened, judged)
+                    await self._judge_all(pieces, opened, judged, wanted)
                     if opened.confirm is not None or opened.explain is not None:
                         judged.suspicions = [with_surroundings(each, change.repository) for each in judged.suspicions]
                     await self._confirm(opened, judged)
@@ -179,20 +181,24 @@ class ReviewJob:
         judged.left = [piece.file.path for piece in judged.pieces]
         return list(judged.pieces)
 
-    async def _judge_all(self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged) -> None:
+    async def _judge_all(
+        self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged, wanted: Wanted
+    ) -> None:
+        """Short passages first: most is known when the time is over, and the first finding comes soon."""
         keys = {id(piece): piece.passage.key for piece in pieces}
         known = opened.cache.get(keys.values())
-        todo = [piece for piece in pieces if keys[id(piece)] not in known]
+        todo = sorted((piece for piece in pieces if keys[id(piece)] not in known), key=lambda piece: piece.passage.size)
         for piece in pieces:
             if keys[id(piece)] in known:
                 self._take(piece, known[keys[id(piece)]], judged)
         began = time.monotonic()
+        sizes = [piece.passage.size for piece in todo]
         for number, piece in enumerate(todo):
             if self._seconds_left() == 0:
                 raise TimeoutError
-            per_passage = (time.monotonic() - began) / number if number else None
-            left = None if per_passage is None else per_passage * (len(todo) - number)
-            self._progress(Progress(number, len(todo), left))
+            pace = (time.monotonic() - began) / sum(sizes[:number]) if number else None
+            left = None if pace is None else pace * sum(sizes[number:])
+            self._progress(Progress(number, len(todo), left, _surest(judged, wanted)))
             try:
                 found = await judge(piece.passage, opened.scorer)
             except ContextOverflow:
@@ -202,7 +208,7 @@ class ReviewJob:
             relative = replace(found, line=found.line - piece.passage.start)
             opened.cache.put(keys[id(piece)], relative)
             self._take(piece, relative, judged)
-        self._progress(Progress(len(todo), len(todo), 0.0))
+        self._progress(Progress(len(todo), len(todo), 0.0, _surest(judged, wanted)))
 
     def _take(self, piece: _Piece, found: Judgement, judged: _Judged) -> None:
         judged.left.remove(piece.file.path)
@@ -217,9 +223,7 @@ class ReviewJob:
             asked = await opened.confirm(judged.suspicions)
             judged.suspicions[:] = [e for e in asked if e.finding.confidence >= self._options.min_confidence]
 
-    async def _word(
-        self, opened: OpenedReviewer, judged: _Judged, wanted: Callable[[Sequence[Finding]], list[Finding]]
-    ) -> None:
+    async def _word(self, opened: OpenedReviewer, judged: _Judged, wanted: Wanted) -> None:
         """Give the surest of the findings that will be shown the model's own words."""
         if opened.explain is None:
             return
@@ -242,6 +246,11 @@ def certain_checks(file: ChangedFile, change: Change) -> list[Finding]:
         return found
     repository = change.repository
     return [*found, *check_names(file), *check_calls(file, repository.read), *check_callers(file, repository)]
+
+
+def _surest(judged: _Judged, wanted: Wanted) -> Finding | None:
+    found = wanted([suspicion.finding for suspicion in judged.suspicions])
+    return max(found, key=lambda finding: finding.confidence, default=None)
 
 
 def _out_of_time(judged: _Judged) -> list[str]:

@@ -54,6 +54,11 @@ class Passage:
         return (old, new) if old.strip() and new.strip() else (self.old, self.new)
 
     @property
+    def size(self) -> int:
+        """How much there is to read, in characters."""
+        return len(self.context) + sum(map(len, self.versions))
+
+    @property
     def key(self) -> str:
         """A hash of all that a judgement depends on."""
         parts = (self.path, self.context, *self.versions)

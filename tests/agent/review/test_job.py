@@ -76,6 +76,20 @@ def test_the_better_version_is_none() -> None:
     assert Review(Prefers("n > 10")).run(changed(OLD, BAD))[0] == []
 
 
+def test_short_passages_come_first_and_progress_names_what_is_suspected_most() -> None:
+    lines = "".join(f"    total += n * {number}\n" for number in range(8))
+    long = f"def g(n):\n    total = 0\n{lines}    return total >= 3\n"
+    wordy = ChangedFile("z.py", "z.py", "modified", long, long.replace(">=", "<="), (Hunk(11, 1, 11, 1),))
+    review = Review(Prefers("n > 10"))
+    assert len(review.run(wordy, changed(BAD))[0]) == 1
+    assert [len(prefix) for prefix, _ in review.scorer.asked] == sorted(
+        len(prefix) for prefix, _ in review.scorer.asked
+    )
+    assert [(each.done, each.total) for each in review.progress] == [(0, 2), (1, 2), (2, 2)]
+    assert [each.surest and each.surest.path for each in review.progress] == [None, "a.py", "a.py"]
+    assert [each.seconds_left is None for each in review.progress] == [True, False, False]
+
+
 def test_both_versions_stand_on_the_same_context_and_end_with_the_change() -> None:
     scorer = Prefers("-")
     Review(scorer).run(changed(BAD))
