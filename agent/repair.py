@@ -20,6 +20,7 @@ from agent.evidence import Evidence, Sources, Suspect, gather
 from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import ToolCall, Usage
+from agent.missing_imports import missing_imports
 from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
 from agent.rewind import Mark
@@ -134,6 +135,7 @@ class DirectRepair(Repair):
     def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
         super().__init__(bench, first, origin)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
+        self._imports = missing_imports(bench.evidence, bench.sources)
         self._changes: Sequence[SmallChange] | None = None  # ranked when the first is wanted
 
     async def schedule(self) -> AsyncIterator[Attempt]:
@@ -142,8 +144,8 @@ class DirectRepair(Repair):
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
         first = names_a_misspelling(self._bench.evidence, self._bench.sources)
-        hangs = self._first.timed_out
-        for attempt in direct_attempts(len(shown), lines, changes_first=first, hangs=hangs):
+        imports, hangs = len(self._imports), self._first.timed_out
+        for attempt in direct_attempts(len(shown), lines, imports=imports, changes_first=first, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
 
@@ -155,6 +157,8 @@ class DirectRepair(Repair):
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
+        if attempt.shape is Shape.IMPORT:
+            return await self._try((self._imports[attempt.line],))
         if attempt.shape is Shape.CHANGE:
             return await self._try(((await self._ranked())[attempt.line].edit,))
         briefing = self._briefing(attempt)

@@ -50,6 +50,11 @@ def test_small_changes_follow_the_first_answers_unless_the_failure_says_what_is_
     assert [each.line for each in attempts[:MOST_CHANGES]] == list(range(MOST_CHANGES))
 
 
+def test_missing_imports_are_tried_before_anything_that_the_model_has_to_read() -> None:
+    attempts = list(islice(direct_attempts(1, imports=2), 3))
+    assert [(each.shape, each.line) for each in attempts] == [(Shape.IMPORT, 0), (Shape.IMPORT, 1), (Shape.BODY, 0)]
+
+
 def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:
     shapes = [each.shape for each in islice(direct_attempts(1, lines=2, hangs=True), 4 + MOST_CHANGES)]
     early, late = [Shape.CHANGE] * FEW_CHANGES, [Shape.CHANGE] * (MOST_CHANGES - FEW_CHANGES)
