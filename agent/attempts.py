@@ -26,13 +26,13 @@ class Shape(StrEnum):
     LINE = "line"  # like ANEW, but behind the present lines down to one: only that line is written, the rest is kept
     FREE = "free"
     CHANGE = "change"  # a small change of the present code; the model writes nothing
-    IMPORT = "import"  # of a name that the failure calls unknown; the model is not even asked
+    STATED = "stated"  # a repair that the failure itself names (an import, a bracket); the model is not even asked
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0,
-    and of imports and small changes which one it is, the likeliest first.
+    and of stated repairs and small changes which one it is, the likeliest first.
 
     ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh. ``wide``
     ones are shown more suspects than the likeliest.
@@ -50,18 +50,18 @@ class Attempt:
 
 
 def direct_attempts(
-    suspects: int, lines: int = 0, *, imports: int = 0, changes_first: bool = False, hangs: bool = False
+    suspects: int, lines: int = 0, *, stated: int = 0, changes_first: bool = False, hangs: bool = False
 ) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
-    has, ``imports`` how many may be missing: trying one costs a run of the tests. ``changes_first`` is for failures
-    that say themselves what is wrong at which place: ranking small changes costs a reading of the code, so otherwise
-    the first answers come before them. Where the tests hang, most come after the single lines. Attempts of one prompt
-    follow one another, because a change of prompt has to be read.
+    has, ``stated`` how many repairs the failure names: trying one costs a run of the tests. ``changes_first`` is for
+    failures that say themselves what is wrong at which place: ranking small changes costs a reading of the code, so
+    otherwise the first answers come before them. Where the tests hang, most come after the single lines. Attempts of
+    one prompt follow one another, because a change of prompt has to be read.
     """
-    for number in range(imports):
-        yield Attempt("a missing import", 0.0, Shape.IMPORT, line=number)
+    for number in range(stated):
+        yield Attempt("what the failure names", 0.0, Shape.STATED, line=number)
     early = FEW_CHANGES if hangs else MOST_CHANGES
     if changes_first:
         yield from _small_changes(0, early)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from agent.attempts import Attempt, Shape
 from agent.evidence import Sources, Suspect
+from tools.python_tree import python_tree
 
 _REASON = "The mistake is that"
 
@@ -71,11 +72,8 @@ def source_of(suspect: Suspect, sources: Sources) -> str:
 
 def _python_head(source: str) -> int:
     """Number of lines above the first statement of the body; 0 when it cannot be told (a one-liner, broken syntax)."""
-    try:
-        tree = ast.parse(textwrap.dedent(source))
-    except (SyntaxError, ValueError):
-        return 0
-    definition = tree.body[0] if tree.body else None
+    tree = python_tree(textwrap.dedent(source))
+    definition = tree.body[0] if tree and tree.body else None
     if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return 0
     body = definition.body

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.evidence import Evidence, Sources
-from agent.proposal import Edit
+from agent.proposal import Edit, replacing_lines
+from tools.python_tree import python_tree
 
 _UNKNOWN = re.compile(r"NameError: name '(\w+)' is not defined")
 _MOST = 4  # imports of one name that are tried
@@ -76,48 +77,39 @@ def added(wanted: Import, path: str, text: str) -> Edit | None:
 
     None where the file cannot be parsed.
     """
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
+    tree = python_tree(text)
+    if tree is None:
         return None
-    lines = text.split("\n")
+    body, lines = tree.body, text.split("\n")
     imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
     for node in imports:
         line = lines[node.lineno - 1]
         joined = isinstance(node, ast.ImportFrom) and not node.level and node.module == wanted.module
         if joined and wanted.name and not wanted.alias and node.lineno == node.end_lineno and re.search(r"\w$", line):
-            return _edit(path, lines, node.lineno, [f"{line}, {wanted.name}"], instead=True)
+            return replacing_lines(path, lines, (node.lineno, node.lineno), [f"{line}, {wanted.name}"])
     before = next((node for node in imports if not _is_future(node) and _group(node) >= _standing(wanted)), None)
     if before is not None:
         gap = [""] if _group(before) > _standing(wanted) else []
-        return _edit(path, lines, before.lineno, [str(wanted), *gap])
+        return _before(path, lines, before.lineno, [str(wanted), *gap])
     if imports:
         last = imports[-1]
         gap = [] if _group(last) == _standing(wanted) and not _is_future(last) else [""]
-        return _edit(path, lines, (last.end_lineno or last.lineno) + 1, [*gap, str(wanted)])
+        return _before(path, lines, (last.end_lineno or last.lineno) + 1, [*gap, str(wanted)])
     documented = body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
     if documented:
-        return _edit(path, lines, (body[0].end_lineno or 1) + 1, ["", str(wanted)])
+        return _before(path, lines, (body[0].end_lineno or 1) + 1, ["", str(wanted)])
     first = body[0].lineno if body else 1
-    return _edit(path, lines, first, [str(wanted), "", ""])
+    return _before(path, lines, first, [str(wanted), "", ""])
 
 
-def _edit(path: str, lines: list[str], at: int, new: list[str], *, instead: bool = False) -> Edit:
-    """``new`` lines before line ``at`` (from 1), or ``instead`` of it; so much is quoted that it stands once."""
-    text, end = "\n".join(lines), at
-    while text.count("\n".join(lines[:end])) > 1:
-        end += 1
-    kept = lines[at if instead else at - 1 : end]
-    return Edit(path, "\n".join(lines[:end]), "\n".join([*lines[: at - 1], *new, *kept]))
+def _before(path: str, lines: list[str], at: int, new: list[str]) -> Edit:
+    return replacing_lines(path, lines, (at, at - 1), new)
 
 
 def _imported(name: str, text: str) -> Iterator[Import]:
     """The imports of ``name`` at the top of a file, as they would bring in this name alone."""
-    try:
-        body = ast.parse(text).body
-    except (SyntaxError, ValueError):
-        return
-    for node in body:
+    tree = python_tree(text)
+    for node in tree.body if tree else ():
         if isinstance(node, ast.Import | ast.ImportFrom):
             for each in node.names:
                 if (each.asname or each.name) == name:

@@ -25,6 +25,18 @@ class Edit:
     new: str
 
 
+def replacing_lines(path: str, lines: Sequence[str], span: tuple[int, int], new: Sequence[str]) -> Edit:
+    """Lines ``span`` (first and last, from 1; the last before the first: none) replaced by ``new``.
+
+    Lines from the first of the file on are quoted, as many as it takes that they stand once.
+    """
+    first, last = span
+    text, end = "\n".join(lines), max(first, last)
+    while text.count("\n".join(lines[:end])) > 1:
+        end += 1
+    return Edit(path, "\n".join(lines[:end]), "\n".join([*lines[: first - 1], *new, *lines[last:end]]))
+
+
 def code_blocks(answer: str) -> list[str]:
     """The fenced blocks of an answer, an unclosed last one included; the whole answer when it is bare code."""
     blocks = [match[3] for match in _FENCE.finditer(answer)]

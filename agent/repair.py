@@ -26,7 +26,8 @@ from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
-from agent.small_changes import Preferences, SmallChange, likely_changes, names_a_misspelling
+from agent.small_changes import Preferences, SmallChange, likely_changes, says_what_is_wrong
+from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
 from tools.text import decode
@@ -135,7 +136,8 @@ class DirectRepair(Repair):
     def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
         super().__init__(bench, first, origin)
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
-        self._imports = missing_imports(bench.evidence, bench.sources)
+        seen = bench.evidence, bench.sources
+        self._stated = [*syntax_repairs(*seen), *missing_imports(*seen)]
         self._changes: Sequence[SmallChange] | None = None  # ranked when the first is wanted
 
     async def schedule(self) -> AsyncIterator[Attempt]:
@@ -143,9 +145,9 @@ class DirectRepair(Repair):
         shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
-        first = names_a_misspelling(self._bench.evidence, self._bench.sources)
-        imports, hangs = len(self._imports), self._first.timed_out
-        for attempt in direct_attempts(len(shown), lines, imports=imports, changes_first=first, hangs=hangs):
+        first = says_what_is_wrong(self._bench.evidence, self._bench.sources)
+        stated, hangs = len(self._stated), self._first.timed_out
+        for attempt in direct_attempts(len(shown), lines, stated=stated, changes_first=first, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
 
@@ -157,8 +159,8 @@ class DirectRepair(Repair):
 
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """One answer, applied and tested; what was tested before is not tested again."""
-        if attempt.shape is Shape.IMPORT:
-            return await self._try((self._imports[attempt.line],))
+        if attempt.shape is Shape.STATED:
+            return await self._try((self._stated[attempt.line],))
         if attempt.shape is Shape.CHANGE:
             return await self._try(((await self._ranked())[attempt.line].edit,))
         briefing = self._briefing(attempt)

@@ -27,6 +27,8 @@ _MOST_LINES = 120  # of a definition: reading it should not take longer than wri
 _LEAST_ODDS = -4.0  # what is e**4 times less likely than what stands there is not tried
 _FRAME_BONUS = 3.0  # a place where an exception was raised
 _WRONG_NAME_BONUS = 12.0  # the failure itself says that this name is none; for a name that is written like it
+_NO_SELF_BONUS = 12.0  # the failure itself says that a method was given one argument too many
+_OFF_BY_ONE_BONUS = 2.0  # an assertion is wrong by one, and so is a number, a bound or the start of a count
 _MUCH_ALIKE = 0.75  # difflib's ratio; a missing import has no such name
 _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
 # What begins the next statement is often likelier than what stands there, and of changes that begin alike the smaller
@@ -34,6 +36,10 @@ _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
 _KIND_MALUS = {"drop a statement": 3.0, "drop an argument": 1.0, "drop a call": 1.0, "drop an operand": 0.5,
                "swap operands": 0.5, "name": 0.3}  # fmt: skip
 _WORD = re.compile(r"[A-Za-z_]\w+")
+_ONE_TOO_MANY = re.compile(r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) (?:was|were) given")
+_COMPARED = re.compile(r"(?<![\w.])(-?\d+) (?:==|!=|!==|===) (-?\d+)(?![\w.])")
+_DEFINED = re.compile(r"def\s+(\w+)\s*\($")
+_BOUNDS = ({"<", "<="}, {">", ">="})
 _WRONG_NAME = re.compile(r"(?:no attribute|name|field|symbol) ['`\"](\w+)['`\"]|\b(\w+) is not (?:defined|a function)")
 
 
@@ -62,18 +68,42 @@ async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferenc
             value = each + bonus(mutant) - _KIND_MALUS.get(mutant.kind, 0.0) - _SUSPECT_MALUS * number
             if value >= _LEAST_ODDS:
                 found.append(SmallChange(edit, mutant.line, mutant.kind, value))
-    return sorted(found, key=lambda change: -change.odds)
+    return _each_once(sorted(found, key=lambda change: -change.odds), sources)
 
 
-def names_a_misspelling(evidence: Evidence, sources: Sources) -> bool:
-    """Whether a failure says itself that a name is none, and there is one that is written much like it."""
-    wrong = _wrong_names(failure for failure, _ in evidence.tests)
+def _each_once(changes: Iterable[SmallChange], sources: Sources) -> list[SmallChange]:
+    """The changes without those that make the same of a file as one before: a method's, once more in its class."""
+    files: dict[tuple[str, str], SmallChange] = {}
+    for change in changes:
+        edit = change.edit
+        files.setdefault((edit.path, sources.text(edit.path).replace(edit.old, edit.new, 1)), change)
+    return list(files.values())
+
+
+def says_what_is_wrong(evidence: Evidence, sources: Sources) -> bool:
+    """Whether a failure says itself which small change it wants: a method that lacks its ``self``, or a name that is
+    none where there is one that is written much like it."""
+    failures = [failure for failure, _ in evidence.tests]
+    wrong = _wrong_names(failures)
+    if "self" in wrong or _without_self(failures):
+        return True
     known = sorted(_names(evidence, sources) - wrong)
     return any(difflib.get_close_matches(name, known, 1, _MUCH_ALIKE) for name in wrong)
 
 
 def _wrong_names(failures: Iterable[FailedTest]) -> set[str]:
     return {name for each in failures for found in _WRONG_NAME.findall(each.reason) for name in found if name}
+
+
+def _without_self(failures: Iterable[FailedTest]) -> set[str]:
+    """Names of functions that were called with one argument more than they take."""
+    found = (match for each in failures for match in _ONE_TOO_MANY.findall(each.reason))
+    return {name for name, takes, given in found if int(given) == int(takes) + 1}
+
+
+def _off_by_one(failures: Iterable[FailedTest]) -> bool:
+    """Whether an assertion found a number beside the one it wanted."""
+    return any(abs(int(a) - int(b)) == 1 for each in failures for a, b in _COMPARED.findall(each.reason))
 
 
 def _changes(suspect: Suspect, sources: Sources, names: Iterable[str]) -> list[tuple[Mutant, Edit]]:
@@ -139,14 +169,25 @@ def _bonus(evidence: Evidence, path: str, sources: Sources) -> Callable[[Mutant]
     text = sources.text(path).encode("utf-8", "replace")
     failures = [failure for failure, _ in evidence.tests]
     raised = {place.line for each in failures for place in each.places if sources.relative(place.path) == path}
-    wrong = _wrong_names(failures)
+    wrong, selfless, off_by_one = _wrong_names(failures), _without_self(failures), _off_by_one(failures)
 
     def bonus(mutant: Mutant) -> float:
-        if mutant.line not in raised:
-            return 0.0
+        if mutant.kind == "add self":
+            named = _DEFINED.search(text[: mutant.start].decode("utf-8", "replace"))
+            return _NO_SELF_BONUS if "self" in wrong or (named and named[1] in selfless) else 0.0
         replaced = text[mutant.start : mutant.end].decode("utf-8", "replace")
+        value = _OFF_BY_ONE_BONUS if off_by_one and _by_one(mutant, replaced) else 0.0
+        if mutant.line not in raised:
+            return value
         if mutant.kind == "name" and replaced in wrong:
             return _WRONG_NAME_BONUS * difflib.SequenceMatcher(None, replaced, mutant.text).ratio()
-        return _FRAME_BONUS
+        return value + _FRAME_BONUS
 
     return bonus
+
+
+def _by_one(mutant: Mutant, replaced: str) -> bool:
+    """Whether the change is one of counting: a number, a bound, where a count starts."""
+    if mutant.kind == "constant":
+        return abs(int(mutant.text) - int(replaced)) == 1
+    return mutant.kind in {"by one", "count from one"} or {replaced, mutant.text} in _BOUNDS

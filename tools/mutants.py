@@ -52,6 +52,8 @@ _NAMES = frozenset({"identifier", "field_identifier", "property_identifier", "sh
 _ARGUMENTS = frozenset({"argument_list", "arguments"})
 _CALLS = frozenset({"call", "call_expression", "method_invocation"})
 _DEFINITIONS = frozenset({"function_definition", "function_declaration", "method_definition", "class_definition"})
+_PATTERNS = frozenset({"pattern_list", "tuple_pattern", "list_pattern", "array_pattern"})
+_TAKING = frozenset({"assignment", "for_statement", "for_in_clause", "for_in_statement"})
 _CONDITIONS = frozenset({"if_statement", "elif_clause", "while_statement", "conditional_expression", "if_expression"})
 _BINARY = re.compile(r"binary|boolean_operator|comparison_operator")
 _OPERATED = re.compile(r"binary|operator|assignment|update|unary")
@@ -181,7 +183,7 @@ class _Maker:
         if self._python and node.parent is not None and _text(node.parent).startswith(("sorted(", "max(", "min(")):
             yield self._insert(node.end_byte - 1, ", reverse=True", node, "add an argument")
         if self._python and len(given) == 1 and node.parent is not None and _text(node.parent).startswith("enumerate("):
-            yield self._insert(node.end_byte - 1, ", start=1", node, "add an argument")
+            yield self._insert(node.end_byte - 1, ", start=1", node, "count from one")
 
     def _parameters(self, node: Node) -> Iterator[Mutant]:
         """A method without ``self``."""
@@ -293,9 +295,13 @@ def _is_definition(node: Node) -> bool:
         return False
     if "parameter" in parent.type or parent.type in _DEFINITIONS:
         return True
-    if parent.type == "assignment" and parent.child_by_field_name("left") == node:
+    while parent.type in _PATTERNS and parent.parent is not None:
+        node, parent = parent, parent.parent
+    if parent.type == "as_pattern_target":
         return True
-    return parent.type == "keyword_argument" and parent.child_by_field_name("name") == node
+    if parent.type in _TAKING and parent.child_by_field_name("left") == node:
+        return True
+    return parent.type in {"keyword_argument", "variable_declarator"} and parent.child_by_field_name("name") == node
 
 
 def _is_value(node: Node) -> bool:

@@ -7,7 +7,6 @@ replaced at run time (decorators, base classes, names that are assigned again) i
 from __future__ import annotations
 
 import ast
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from agent.review.findings import Finding, Priority
 from agent.review.header import module_files
 from agent.review.repository import Reader, Repository
 from tools.git_changes import ChangedFile
+from tools.python_tree import python_tree
 from tools.syntax import MAX_BYTES, language_of
 
 
@@ -202,9 +202,4 @@ def _line_of(tree: ast.Module, name: str) -> int:
 def _parsed(path: str, text: str | None) -> ast.Module | None:
     if text is None or language_of(path) != "python" or len(text) > MAX_BYTES:
         return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return None
+    return python_tree(text)

@@ -5,8 +5,6 @@ pyflakes finds them; here only those are kept that the change brought in. It loo
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 
@@ -14,6 +12,7 @@ from pyflakes import checker, messages
 
 from agent.review.findings import Finding, Priority
 from tools.git_changes import ChangedFile
+from tools.python_tree import python_tree
 from tools.syntax import MAX_BYTES, language_of
 
 _GRAVITY: dict[str, Priority] = {
@@ -59,11 +58,12 @@ def check_names(file: ChangedFile) -> list[Finding]:
 
 def _problems(path: str, text: str) -> list[_Problem]:
     """In order of lines; none for a text that cannot be parsed."""
+    tree = python_tree(text)
+    if tree is None:
+        return []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found: list[messages.Message] = checker.Checker(ast.parse(text), filename=path).messages
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        found: list[messages.Message] = checker.Checker(tree, filename=path).messages
+    except RecursionError:
         return []
     kept = [
         _Problem(each.lineno, type(each).__name__, str(each.message) % each.message_args)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 import textwrap
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
 from agent.review.python_blocks import Function, inlined, rename, statements
+from tools.python_tree import python_tree
 
 _MIRRORED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Gt: ast.Lt, ast.GtE: ast.LtE}
 _NEGATED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -31,11 +31,8 @@ _EMPTY: dict[str, Callable[[], ast.expr]] = {
 @lru_cache(maxsize=256)  # the same definition is compared with several others
 def python_form(text: str) -> str | None:
     """The normal form of some statements (or of a whole definition, at any depth); None where they do not parse."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(textwrap.dedent(text))
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
+    tree = python_tree(textwrap.dedent(text))
+    if tree is None:
         return None
     try:
         return ast.dump(_Form().visit(tree))

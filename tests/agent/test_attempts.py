@@ -50,9 +50,9 @@ def test_small_changes_follow_the_first_answers_unless_the_failure_says_what_is_
     assert [each.line for each in attempts[:MOST_CHANGES]] == list(range(MOST_CHANGES))
 
 
-def test_missing_imports_are_tried_before_anything_that_the_model_has_to_read() -> None:
-    attempts = list(islice(direct_attempts(1, imports=2), 3))
-    assert [(each.shape, each.line) for each in attempts] == [(Shape.IMPORT, 0), (Shape.IMPORT, 1), (Shape.BODY, 0)]
+def test_what_the_failure_names_is_tried_before_anything_that_the_model_has_to_read() -> None:
+    attempts = list(islice(direct_attempts(1, stated=2), 3))
+    assert [(each.shape, each.line) for each in attempts] == [(Shape.STATED, 0), (Shape.STATED, 1), (Shape.BODY, 0)]
 
 
 def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:

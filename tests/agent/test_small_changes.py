@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.evidence import Evidence, Sources, gather
 from agent.failures import read_test_run
-from agent.small_changes import SmallChange, likely_changes, names_a_misspelling
+from agent.small_changes import SmallChange, likely_changes, says_what_is_wrong
 from agent.test_paths import is_test_path
 
 MODELS = "class Product:\n    def needs_reorder(self):\n        return self.quantity <= self.level\n"
@@ -102,7 +102,46 @@ def test_what_is_much_less_likely_than_the_present_code_is_not_tried(tmp_path: P
 def test_a_misspelling_has_a_name_that_is_written_like_it_and_a_missing_import_has_none(tmp_path: Path) -> None:
     _, evidence = ranked(tmp_path, Reader())
     sources = Sources(tmp_path, is_test_path)
-    assert names_a_misspelling(evidence, sources)
+    assert says_what_is_wrong(evidence, sources)
     said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
     unknown = OUTPUT.replace(said, "NameError: name 'OrderedDict' is not defined")
-    assert not names_a_misspelling(gather(read_test_run("pytest", 1, unknown, 0.1), sources), sources)
+    assert not says_what_is_wrong(gather(read_test_run("pytest", 1, unknown, 0.1), sources), sources)
+
+
+def test_a_method_without_self_is_named_by_the_failure(tmp_path: Path) -> None:
+    said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
+    text = MODELS.replace("(self)", "()")
+    selfless = OUTPUT.replace(said, "TypeError: Product.needs_reorder() takes 0 positional arguments but 1 was given")
+    for name, content in (
+        ("models.py", text),
+        ("report.py", REPORT.replace("need_", "needs_")),
+        ("test_report.py", TEST),
+    ):
+        (tmp_path / name).write_text(content)
+    sources = Sources(tmp_path, is_test_path)
+    evidence = gather(read_test_run("pytest", 1, selfless, 0.1), sources)
+    assert says_what_is_wrong(evidence, sources)
+    changes = asyncio.run(likely_changes(evidence, sources, Reader().prefer))
+    assert changes[0].kind == "add self"
+    made = [sources.text(each.edit.path).replace(each.edit.old, each.edit.new) for each in changes]
+    assert len(set(made)) == len(made), "a change of a method is not tried once more as one of its class"
+    other = selfless.replace("but 1 was given", "but 3 were given")
+    assert not says_what_is_wrong(gather(read_test_run("pytest", 1, other, 0.1), sources), sources)
+
+
+def test_where_an_assertion_is_wrong_by_one_changes_of_counting_come_first(tmp_path: Path) -> None:
+    loop = "    for number, line in enumerate(lines):\n        pass\n    return number\n"
+    code = f"def last(lines):\n    if not lines:\n        return None\n{loop}"
+    test = "from count import last\n\n\ndef test_last():\n    assert last('ab') == 2\n"
+    failed = "___ test_last ___\n\n>   assert last('ab') == 2\nE   assert {} == 2\n\ntest_count.py:5: AssertionError\n"
+    (tmp_path / "count.py").write_text(code)
+    (tmp_path / "test_count.py").write_text(test)
+    sources = Sources(tmp_path, is_test_path)
+
+    def kinds(found: int) -> list[str]:
+        evidence = gather(read_test_run("pytest", 1, failed.format(found), 0.1), sources)
+        return [each.kind for each in asyncio.run(likely_changes(evidence, sources, Reader().prefer))]
+
+    counting = {"count from one", "by one"}
+    assert set(kinds(1)[:3]) == counting
+    assert kinds(7)[0] not in counting

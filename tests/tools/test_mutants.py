@@ -63,6 +63,23 @@ def test_a_slip_of_the_pen_is_put_right(wrong: str, right: str) -> None:
     assert PYTHON.replace(wrong, right) in texts("a.py", PYTHON, names=("owner",))
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("a.py", "def f(ab, ac):\n    for ad, ae in ab:\n        ac, af = ad, ae\n    return ac\n"),
+        ("a.js", "function f(ab) { const ac = 1; let ad = ab; return ac }"),
+    ],
+)
+def test_names_are_changed_where_they_are_used_and_not_where_they_are_given(path: str, source: str) -> None:
+    used = {m.start for m in mutants(path, source.encode(), (1, 9)) if m.kind == "name"}
+    given = [
+        source.index(text) for text in ("ad, ae in", "ae in", "ac, af", "af =", "ac = 1", "ad = ab") if text in source
+    ]
+    assert len(given) >= 2
+    assert used
+    assert not used & set(given)
+
+
 def test_a_list_as_a_default_is_made_anew_in_each_call() -> None:
     assert any(
         "days=None):\n        if days is None:\n            days = []\n        total = 0" in text
