@@ -49,19 +49,22 @@ class Attempt:
     max_tokens: int = 1024
 
 
+def stated_attempts(count: int) -> Iterator[Attempt]:
+    """So many repairs that the failure names: trying one costs a run of the tests and nothing else."""
+    for number in range(count):
+        yield Attempt("what the failure names", 0.0, Shape.STATED, line=number)
+
+
 def direct_attempts(
-    suspects: int, lines: int = 0, *, stated: int = 0, changes_first: bool = False, hangs: bool = False
+    suspects: int, lines: int = 0, *, changes_first: bool = False, hangs: bool = False
 ) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
-    has, ``stated`` how many repairs the failure names: trying one costs a run of the tests. ``changes_first`` is for
-    failures that say themselves what is wrong at which place: ranking small changes costs a reading of the code, so
-    otherwise the first answers come before them. Where the tests hang, most come after the single lines. Attempts of
-    one prompt follow one another, because a change of prompt has to be read.
+    has. ``changes_first`` is for failures that say themselves what is wrong at which place: ranking small changes costs
+    a reading of the code, so otherwise the first answers come before them. Where the tests hang, most come after the
+    single lines. Attempts of one prompt follow one another, because a change of prompt has to be read.
     """
-    for number in range(stated):
-        yield Attempt("what the failure names", 0.0, Shape.STATED, line=number)
     early = FEW_CHANGES if hangs else MOST_CHANGES
     if changes_first:
         yield from _small_changes(0, early)

@@ -44,6 +44,7 @@ class FixOptions:
     """What is wanted; ``seconds``, ``attempts`` and ``tokens`` (generated ones, in all) end the work.
 
     ``keep`` leaves a failed attempt's files as they are, ``dry_run`` puts even a good repair back after showing it.
+    With ``stated`` what the failure itself names is tried before the model is asked.
     """
 
     command: str
@@ -55,6 +56,7 @@ class FixOptions:
     seed: int = 0
     keep: bool = False
     dry_run: bool = False
+    stated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class FixJob:
             run_tests=self._test,
             emit=self._emit,
             complaint=self._options.complaint,
+            stated=self._options.stated,
         )
         return (DirectRepair if opened.direct else ToolRepair)(bench, evidence.run, origin)
 

@@ -22,8 +22,8 @@ _UNKNOWN = re.compile(r"NameError: name '(\w+)' is not defined")
 _MOST = 4  # imports of one name that are tried
 # Modules whose names are used without their module; asked for a name in this order.
 _LENDERS = (
-    "typing", "collections", "dataclasses", "pathlib", "datetime", "functools", "itertools", "contextlib", "enum",
-    "collections.abc", "abc", "decimal", "fractions", "math", "operator", "types", "uuid", "io", "copy", "random",
+    "collections", "collections.abc", "dataclasses", "pathlib", "datetime", "functools", "itertools", "contextlib",
+    "enum", "typing", "abc", "decimal", "fractions", "math", "operator", "types", "uuid", "io", "copy", "random",
     "threading", "queue", "heapq", "bisect", "string", "textwrap", "statistics", "time", "json", "re", "os",
     "os.path", "subprocess", "tempfile", "shutil", "asyncio", "concurrent.futures", "logging", "argparse", "unittest",
     "unittest.mock", "urllib.parse", "http", "socket", "struct", "secrets", "hashlib", "base64", "inspect", "ast",

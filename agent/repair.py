@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from agent.attempts import Attempt, Shape, direct_attempts, tool_attempts
+from agent.attempts import Attempt, Shape, direct_attempts, stated_attempts, tool_attempts
 from agent.briefing import Briefing, code_without, describe_failures
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
@@ -57,7 +57,8 @@ class Candidate:
 class Workbench:
     """What a repair works with. ``sources`` are the files as they were at the start; ``wide`` shows more suspects.
 
-    ``prefer`` is the model's opinion of small changes of the code that ``evidence`` points at.
+    ``prefer`` is the model's opinion of small changes of the code that ``evidence`` points at. With ``stated`` what the
+    failure itself names is tried before the model is asked.
     """
 
     session: Session
@@ -69,6 +70,7 @@ class Workbench:
     run_tests: Callable[[], Awaitable[TestRun]]
     emit: Emit
     complaint: str
+    stated: bool = True
 
 
 class Repair(ABC):
@@ -84,14 +86,30 @@ class Repair(ABC):
         self._start = bench.session.checkpoint()
         self.origin = origin or self._start
         self.usage = Usage()
+        self._tried: dict[tuple[Edit, ...], TestRun] = {}
+        seen = bench.evidence, bench.sources
+        self._stated = [*syntax_repairs(*seen), *missing_imports(*seen)] if bench.stated else []
 
-    @abstractmethod
-    def schedule(self) -> AsyncIterator[Attempt]:
+    async def schedule(self) -> AsyncIterator[Attempt]:
         """The attempts, in their order; endless. Raises EngineError where the model is asked for the order."""
+        for attempt in stated_attempts(len(self._stated)):
+            yield attempt
+        async for attempt in self._asking():
+            yield attempt
 
-    @abstractmethod
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """Make one try of at most ``seconds``; None when it left nothing to test."""
+        if attempt.shape is Shape.STATED:
+            return await self._try((self._stated[attempt.line],))
+        return await self._answered(attempt, seconds)
+
+    @abstractmethod
+    def _asking(self) -> AsyncIterator[Attempt]:
+        """The attempts that ask the model."""
+
+    @abstractmethod
+    async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
+        """Make one of these."""
 
     def forget(self) -> None:
         """Leave the files as they are and forget what was said, so that another repair can go on from them."""
@@ -123,6 +141,30 @@ class Repair(ABC):
                 self._bench.emit(event)
         return answer
 
+    async def _try(self, edits: tuple[Edit, ...]) -> Candidate | None:
+        """Make the edits from the start on and test; what was tested before is not tested again."""
+        if edits in self._tried:
+            self._bench.emit(Notice("This was tried before."))
+            self._last = self._tried[edits]
+            return None
+        self._bench.session.rewind_to(self._start, conversation=False)
+        if not await self._apply(edits):
+            return None
+        candidate = await self._judge()
+        self._tried[edits] = candidate.run
+        return candidate
+
+    async def _apply(self, edits: Sequence[Edit]) -> bool:
+        """Through the ordinary tools, so that permissions, journal and syntax check see it."""
+        for number, (path, group) in enumerate(groupby(edits, key=lambda edit: edit.path)):
+            pieces = [{"old": edit.old, "new": edit.new} for edit in group]
+            await self._bench.session.run_tool(ToolCall(f"look-{number}", "read", {"path": path}), lambda _: None)
+            call = ToolCall(f"fix-{number}", "edit", {"path": path, "edits": pieces})
+            result = await self._bench.session.run_tool(call, self._bench.emit)
+            if result.is_error:
+                return False
+        return True
+
     async def _judge(self) -> Candidate:
         self._last = await self._bench.run_tests()
         return Candidate(self._last, tuple(self._bench.session.changes_since(self.origin)))
@@ -135,19 +177,15 @@ class DirectRepair(Repair):
 
     def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
         super().__init__(bench, first, origin)
-        self._tried: dict[tuple[Edit, ...], TestRun] = {}
-        seen = bench.evidence, bench.sources
-        self._stated = [*syntax_repairs(*seen), *missing_imports(*seen)]
         self._changes: Sequence[SmallChange] | None = None  # ranked when the first is wanted
 
-    async def schedule(self) -> AsyncIterator[Attempt]:
-        """The attempts, in their order."""
+    async def _asking(self) -> AsyncIterator[Attempt]:
         shown = self._bench.wide.shown
         known = bool(shown) and shown[0].symbol is not None
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
         first = says_what_is_wrong(self._bench.evidence, self._bench.sources)
-        stated, hangs = len(self._stated), self._first.timed_out
-        for attempt in direct_attempts(len(shown), lines, stated=stated, changes_first=first, hangs=hangs):
+        hangs = self._first.timed_out
+        for attempt in direct_attempts(len(shown), lines, changes_first=first, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
 
@@ -157,10 +195,8 @@ class DirectRepair(Repair):
             self._changes = await likely_changes(self._bench.evidence, self._bench.sources, self._bench.prefer)
         return self._changes
 
-    async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
-        """One answer, applied and tested; what was tested before is not tested again."""
-        if attempt.shape is Shape.STATED:
-            return await self._try((self._stated[attempt.line],))
+    async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
+        """One answer, applied and tested."""
         if attempt.shape is Shape.CHANGE:
             return await self._try(((await self._ranked())[attempt.line].edit,))
         briefing = self._briefing(attempt)
@@ -184,18 +220,6 @@ class DirectRepair(Repair):
             return None
         return await self._try(edits)
 
-    async def _try(self, edits: tuple[Edit, ...]) -> Candidate | None:
-        if edits in self._tried:
-            self._bench.emit(Notice("This was tried before."))
-            self._last = self._tried[edits]
-            return None
-        self._bench.session.rewind_to(self._start, conversation=False)
-        if not await self._apply(edits):
-            return None
-        candidate = await self._judge()
-        self._tried[edits] = candidate.run
-        return candidate
-
     def _first_prompt(self, attempt: Attempt, values: dict[str, str], /) -> str:
         briefing, suspect = self._briefing(attempt), self._target(attempt)
         if attempt.shape not in (Shape.ANEW, Shape.LINE) or suspect is None or suspect.symbol is None:
@@ -214,17 +238,6 @@ class DirectRepair(Repair):
     def _files(self, briefing: Briefing) -> dict[str, str]:
         return {path: self._bench.sources.text(path) for path in briefing.paths}
 
-    async def _apply(self, edits: Sequence[Edit]) -> bool:
-        """Through the ordinary tools, so that permissions, journal and syntax check see it."""
-        for number, (path, group) in enumerate(groupby(edits, key=lambda edit: edit.path)):
-            pieces = [{"old": edit.old, "new": edit.new} for edit in group]
-            await self._bench.session.run_tool(ToolCall(f"look-{number}", "read", {"path": path}), lambda _: None)
-            call = ToolCall(f"fix-{number}", "edit", {"path": path, "edits": pieces})
-            result = await self._bench.session.run_tool(call, self._bench.emit)
-            if result.is_error:
-                return False
-        return True
-
 
 class ToolRepair(Repair):
     """Lets the model work with its tools until it thinks it is done, then tests."""
@@ -236,12 +249,11 @@ class ToolRepair(Repair):
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
 
-    async def schedule(self) -> AsyncIterator[Attempt]:
-        """The attempts, in their order."""
+    async def _asking(self) -> AsyncIterator[Attempt]:
         for attempt in tool_attempts():
             yield attempt
 
-    async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
+    async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
         """One run of the loop and the tests."""
         response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed)
         limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from agent.attempts import FEW_CHANGES, MOST_CHANGES, Shape, direct_attempts, tool_attempts
+from agent.attempts import FEW_CHANGES, MOST_CHANGES, Shape, direct_attempts, stated_attempts, tool_attempts
 
 
 @pytest.mark.parametrize("suspects", [0, 1, 2, 5])
@@ -50,9 +50,8 @@ def test_small_changes_follow_the_first_answers_unless_the_failure_says_what_is_
     assert [each.line for each in attempts[:MOST_CHANGES]] == list(range(MOST_CHANGES))
 
 
-def test_what_the_failure_names_is_tried_before_anything_that_the_model_has_to_read() -> None:
-    attempts = list(islice(direct_attempts(1, stated=2), 3))
-    assert [(each.shape, each.line) for each in attempts] == [(Shape.STATED, 0), (Shape.STATED, 1), (Shape.BODY, 0)]
+def test_each_repair_that_the_failure_names_is_tried_once() -> None:
+    assert [(each.shape, each.line) for each in stated_attempts(2)] == [(Shape.STATED, 0), (Shape.STATED, 1)]
 
 
 def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:

@@ -348,3 +348,34 @@ def test_the_first_prompt_is_small_and_later_ones_show_more_suspects(tmp_path: P
     Repair(tmp_path).run([wrong] * 12)
     assert "orders/money.py:" not in asked[0]
     assert "orders/money.py:" in asked[-1]
+
+
+def broken(old: str, new: str) -> dict[str, str]:
+    """The repository without its mistake, and with this one instead."""
+    code = FILES["orders/pricing.py"].replace("> BULK_QUANTITY", ">= BULK_QUANTITY")
+    assert code.count(old) == 1
+    return {**FILES, "orders/pricing.py": code.replace(old, new)}
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("line_total(line: Line) -> int:", "line_total(line: Line) -> int"),
+        ("line.unit_price * line.quantity\n", "(line.unit_price * line.quantity\n"),
+        ("from dataclasses import dataclass\n", ""),
+    ],
+)
+def test_what_the_failure_names_is_repaired_without_asking_the_model(
+    tmp_path: Path, old: str, new: str, direct: bool
+) -> None:
+    repair = Repair(tmp_path, broken(old, new))
+    outcome = repair.run([], FixOptions(COMMAND, attempts=3), direct=direct)
+    assert outcome.green
+    assert [change.path for change in outcome.changes] == ["orders/pricing.py"]
+
+
+def test_where_it_is_not_wanted_the_model_is_asked_at_once(tmp_path: Path) -> None:
+    repair = Repair(tmp_path, broken("line_total(line: Line) -> int:", "line_total(line: Line) -> int"))
+    assert not repair.run([Scripted(text="No idea.")], FixOptions(COMMAND, attempts=1, stated=False)).green
+    assert repair.model.responses_left == 0
