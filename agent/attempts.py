@@ -8,7 +8,7 @@ nobody has to write: what the model would rather have read at one place (``agent
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -49,10 +49,10 @@ class Attempt:
     max_tokens: int = 1024
 
 
-def stated_attempts(count: int) -> Iterator[Attempt]:
-    """So many repairs that the failure names: trying one costs a run of the tests and nothing else."""
-    for number in range(count):
-        yield Attempt("what the failure names", 0.0, Shape.STATED, line=number)
+def stated_attempts(repairs: Sequence[str]) -> Iterator[Attempt]:
+    """Repairs that the failure names, in words: trying one costs a run of the tests and nothing else."""
+    for number, words in enumerate(repairs):
+        yield Attempt(words, 0.0, Shape.STATED, line=number)
 
 
 def direct_attempts(

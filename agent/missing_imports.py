@@ -44,9 +44,9 @@ class Import:
         return f"from {self.module} import {self.name}{called}" if self.name else f"import {self.module}{called}"
 
 
-def missing_imports(evidence: Evidence, sources: Sources) -> list[Edit]:
-    """Edits that each import a name which a failure calls unknown, where it was used; the likeliest first."""
-    found: dict[Edit, None] = {}
+def missing_imports(evidence: Evidence, sources: Sources) -> list[tuple[Import, Edit]]:
+    """Imports of names that failures call unknown, and their edits where the name was used; the likeliest first."""
+    found: dict[Edit, Import] = {}
     for failure, _ in evidence.tests:
         places = [sources.relative(place.path) for place in failure.places]
         path = next((each for each in reversed(places) if each is not None), None)
@@ -56,8 +56,8 @@ def missing_imports(evidence: Evidence, sources: Sources) -> list[Edit]:
             for each in origins(name, path, sources)[:_MOST]:
                 edit = added(each, path, sources.text(path))
                 if edit is not None:
-                    found.setdefault(edit)
-    return list(found)
+                    found.setdefault(edit, each)
+    return [(each, edit) for edit, each in found.items()]
 
 
 def origins(name: str, path: str, sources: Sources) -> list[Import]:

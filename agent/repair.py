@@ -87,12 +87,11 @@ class Repair(ABC):
         self.origin = origin or self._start
         self.usage = Usage()
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
-        seen = bench.evidence, bench.sources
-        self._stated = [*syntax_repairs(*seen), *missing_imports(*seen)] if bench.stated else []
+        self._stated = _stated(bench.evidence, bench.sources) if bench.stated else []
 
     async def schedule(self) -> AsyncIterator[Attempt]:
         """The attempts, in their order; endless. Raises EngineError where the model is asked for the order."""
-        for attempt in stated_attempts(len(self._stated)):
+        for attempt in stated_attempts([words for words, _ in self._stated]):
             yield attempt
         async for attempt in self._asking():
             yield attempt
@@ -100,7 +99,7 @@ class Repair(ABC):
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """Make one try of at most ``seconds``; None when it left nothing to test."""
         if attempt.shape is Shape.STATED:
-            return await self._try((self._stated[attempt.line],))
+            return await self._try((self._stated[attempt.line][1],))
         return await self._answered(attempt, seconds)
 
     @abstractmethod
@@ -277,6 +276,12 @@ class ToolRepair(Repair):
             if path not in allowed and content is not None and _content(target) != content:
                 target.write_bytes(content)
                 self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
+
+
+def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]:
+    """What the failures themselves name, in words and as edits."""
+    parsed = (("a sign or a depth that makes the file parse", edit) for edit in syntax_repairs(evidence, sources))
+    return [*parsed, *((str(wanted), edit) for wanted, edit in missing_imports(evidence, sources))]
 
 
 def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:

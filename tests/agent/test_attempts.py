@@ -51,7 +51,11 @@ def test_small_changes_follow_the_first_answers_unless_the_failure_says_what_is_
 
 
 def test_each_repair_that_the_failure_names_is_tried_once() -> None:
-    assert [(each.shape, each.line) for each in stated_attempts(2)] == [(Shape.STATED, 0), (Shape.STATED, 1)]
+    attempts = list(stated_attempts(["import os", "import re"]))
+    assert [(each.shape, each.line, each.strategy) for each in attempts] == [
+        (Shape.STATED, 0, "import os"),
+        (Shape.STATED, 1, "import re"),
+    ]
 
 
 def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:
