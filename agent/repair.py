@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from agent.attempts import Attempt, Shape, direct_attempts, stated_attempts, tool_attempts
 from agent.briefing import Briefing, code_without, describe_failures
+from agent.compiler_hints import compiler_hints
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
 from agent.evidence import Evidence, Sources, Suspect, gather
@@ -99,7 +100,7 @@ class Repair(ABC):
     async def attempt(self, attempt: Attempt, seconds: float) -> Candidate | None:
         """Make one try of at most ``seconds``; None when it left nothing to test."""
         if attempt.shape is Shape.STATED:
-            return await self._try((self._stated[attempt.line][1],))
+            return await self._try(self._stated[attempt.line][1])
         return await self._answered(attempt, seconds)
 
     @abstractmethod
@@ -278,10 +279,13 @@ class ToolRepair(Repair):
                 self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
 
 
-def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]:
+def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:
     """What the failures themselves name, in words and as edits."""
-    parsed = (("a sign or a depth that makes the file parse", edit) for edit in syntax_repairs(evidence, sources))
-    return [*parsed, *((str(wanted), edit) for wanted, edit in missing_imports(evidence, sources))]
+    return [
+        *(("what the compiler proposes", edits) for edits in compiler_hints(evidence, sources)),
+        *(("a sign or a depth that makes the file parse", (edit,)) for edit in syntax_repairs(evidence, sources)),
+        *((str(wanted), (edit,)) for wanted, edit in missing_imports(evidence, sources)),
+    ]
 
 
 def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:
