@@ -27,7 +27,7 @@ from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
-from agent.small_changes import Preferences, SmallChange, likely_changes, says_what_is_wrong
+from agent.small_changes import Preferences, SmallChange, likely_changes, misspellings, says_what_is_wrong
 from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
@@ -285,6 +285,7 @@ def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit,
         *(("what the compiler proposes", edits) for edits in compiler_hints(evidence, sources)),
         *(("a sign or a depth that makes the file parse", (edit,)) for edit in syntax_repairs(evidence, sources)),
         *((str(wanted), (edit,)) for wanted, edit in missing_imports(evidence, sources)),
+        *((words, (edit,)) for words, edit in misspellings(evidence, sources)),
     ]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agent.evidence import Evidence, Sources, Suspect
 from agent.failures import FailedTest
-from agent.proposal import Edit
+from agent.proposal import Edit, replacing_lines
 from tools.mutants import Mutant, mutants
 from tools.syntax import language_of, parse
 
@@ -30,6 +30,7 @@ _WRONG_NAME_BONUS = 12.0  # the failure itself says that this name is none; for 
 _NO_SELF_BONUS = 12.0  # the failure itself says that a method was given one argument too many
 _OFF_BY_ONE_BONUS = 2.0  # an assertion is wrong by one, and so is a number, a bound or the start of a count
 _MUCH_ALIKE = 0.75  # difflib's ratio; a missing import has no such name
+_TRIED = 2  # names that are written like a wrong one
 _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
 # What begins the next statement is often likelier than what stands there, and of changes that begin alike the smaller
 # one is meant more often (bench.slips).
@@ -78,6 +79,27 @@ def _each_once(changes: Iterable[SmallChange], sources: Sources) -> list[SmallCh
         edit = change.edit
         files.setdefault((edit.path, sources.text(edit.path).replace(edit.old, edit.new, 1)), change)
     return list(files.values())
+
+
+def misspellings(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]:
+    """Names that failures call wrong, replaced where they stand by what is written much like them; words and edits.
+
+    Nothing has to be read for it: of such changes the model's opinion counts least.
+    """
+    found: dict[Edit, str] = {}
+    known = _names(evidence, sources)
+    for failure, _ in evidence.tests:
+        places = [(path, place.line) for place in failure.places if (path := sources.relative(place.path))]
+        if not places or sources.is_test(places[-1][0]):
+            continue
+        path, line = places[-1]
+        lines = sources.text(path).split("\n")
+        for wrong in sorted(_wrong_names([failure])):
+            for right in difflib.get_close_matches(wrong, sorted(known - {wrong}), _TRIED, _MUCH_ALIKE):
+                new = re.sub(rf"\b{wrong}\b", right, lines[line - 1]) if line <= len(lines) else ""
+                if new and new != lines[line - 1]:
+                    found.setdefault(replacing_lines(path, lines, (line, line), [new]), f"{right} instead of {wrong}")
+    return [(words, edit) for edit, words in found.items()]
 
 
 def says_what_is_wrong(evidence: Evidence, sources: Sources) -> bool:

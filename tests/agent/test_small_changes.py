@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.evidence import Evidence, Sources, gather
 from agent.failures import read_test_run
-from agent.small_changes import SmallChange, likely_changes, says_what_is_wrong
+from agent.small_changes import SmallChange, likely_changes, misspellings, says_what_is_wrong
 from agent.test_paths import is_test_path
 
 MODELS = "class Product:\n    def needs_reorder(self):\n        return self.quantity <= self.level\n"
@@ -106,6 +106,18 @@ def test_a_misspelling_has_a_name_that_is_written_like_it_and_a_missing_import_h
     said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
     unknown = OUTPUT.replace(said, "NameError: name 'OrderedDict' is not defined")
     assert not says_what_is_wrong(gather(read_test_run("pytest", 1, unknown, 0.1), sources), sources)
+
+
+def test_a_misspelt_name_is_put_right_where_it_was_raised_without_a_model(tmp_path: Path) -> None:
+    _, evidence = ranked(tmp_path, Reader())
+    sources = Sources(tmp_path, is_test_path)
+    (words, edit), *others = misspellings(evidence, sources)
+    assert words == "needs_reorder instead of need_reorder"
+    assert REPORT.replace(edit.old, edit.new) == REPORT.replace("need_reorder", "needs_reorder")
+    assert len(others) < 2
+    said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
+    other = OUTPUT.replace(said, "AttributeError: 'Product' object has no attribute 'save'")
+    assert misspellings(gather(read_test_run("pytest", 1, other, 0.1), sources), sources) == []
 
 
 def test_a_method_without_self_is_named_by_the_failure(tmp_path: Path) -> None:
