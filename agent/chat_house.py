@@ -39,6 +39,7 @@ _FIX: Mapping[str, object] = {
     "network": False,
     "attempts": None,
     "keep": False,
+    "only_model": False,
     "dry_run": True,
 }
 _MENTION = re.compile(r'(?:^|(?<=\s))@(?:"([^"\n]+)"|(\S+))')

@@ -117,6 +117,9 @@ def _add_fix(add: AddCommand) -> None:
     fix.add_argument("--network", action="store_true", help="the test command may use the network")
     fix.add_argument("--dry-run", action="store_true", help="show the diff and leave the files as they are")
     fix.add_argument("--attempts", type=int, metavar="N", help="give up after so many")
+    fix.add_argument(
+        "--only-model", action="store_true", help="do not try what the failure itself names before the model is asked"
+    )
     fix.add_argument("--keep", action="store_true", help="leave the files of a failed attempt as they are")
     fix.add_argument("--output-format", choices=_FORMATS, default="text", help="what goes to standard output")
     _add_common_flags(fix)

@@ -101,6 +101,7 @@ class FixCommand:
             seed=config.seed,
             keep=self._args.keep,
             dry_run=self._args.dry_run,
+            stated=not self._args.only_model,
         )
         tests = self._tests(command)
         job = FixJob(options, self._sources, tests.run, lambda enough: self._open(enough, emit), emit)
