@@ -92,7 +92,11 @@ async def _fix(case: Case, teacher: Teacher, runner: Runner, manner: Manner) -> 
 
     try:
         job = FixJob(
-            FixOptions(COMMAND, attempts=1, stated=False), lambda: Sources(case.root, is_test_path), run_tests, ready, lambda _: None
+            FixOptions(COMMAND, attempts=1, stated=False),
+            lambda: Sources(case.root, is_test_path),
+            run_tests,
+            ready,
+            lambda _: None,
         )
         return (await job.run()).green
     finally:
