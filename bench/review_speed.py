@@ -55,10 +55,12 @@ class Counting:
 
 @dataclass
 class Round:
-    """Seconds of one review: all of it, and until the first passage was judged; and how many were judged anew."""
+    """Seconds of one review: all of it, until the first passage was judged, and until a finding was shown (None: none
+    was); and how many passages were judged anew."""
 
     seconds: float
     first: float
+    found: float | None
     judged: int
 
 
@@ -95,6 +97,7 @@ async def reviewed(root: Path, scorer: Counting, cache: JudgementCache) -> Round
     scorer.asked.clear()
     began = time.monotonic()
     marks: list[float] = []
+    shown: list[float] = []
 
     async def opened() -> OpenedReviewer:
         return OpenedReviewer(scorer, cache)
@@ -102,11 +105,13 @@ async def reviewed(root: Path, scorer: Counting, cache: JudgementCache) -> Round
     def progress(step: Progress) -> None:
         if step.done:
             marks.append(time.monotonic() - began)
+        if step.surest is not None:
+            shown.append(time.monotonic() - began)
 
     change = changed_files(root, Wanted(_WANTED, root, {}))
     await ReviewJob(ReviewOptions(), opened, progress).run(change, Baseline())
     seconds = time.monotonic() - began
-    return Round(seconds, marks[0] if marks else seconds, len(scorer.asked))
+    return Round(seconds, marks[0] if marks else seconds, shown[0] if shown else None, len(scorer.asked))
 
 
 async def one_round(number: int, args: argparse.Namespace) -> tuple[Round, Round]:
@@ -152,6 +157,9 @@ def main() -> int:
     rounds = [asyncio.run(one_round(number, args)) for number in range(args.rounds)]
     report("3 files: passages judged", median(first.judged for first, _ in rounds), "passages")
     report("3 files: first passage judged", median(first.first for first, _ in rounds), "s")
+    found = [first.found for first, _ in rounds if first.found is not None]
+    if found:
+        report("3 files: first finding shown", median(found), f"s, in {len(found)} of {len(rounds)} rounds")
     held = report("3 files, 120 lines, warm engine: review", median(f.seconds for f, _ in rounds), "s", "<= 10")
     report("one more file: review", median(second.seconds for _, second in rounds), "s")
     again = [second.judged for _, second in rounds]
