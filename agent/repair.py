@@ -35,6 +35,9 @@ from tools.text import decode
 
 Emit = Callable[[AgentEvent], None]
 
+# What the failure names is tried for so long, going by how long the tests took, before the model is asked.
+_STATED_SECONDS = 30.0
+_LEAST_STATED = 2
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
 
@@ -88,7 +91,8 @@ class Repair(ABC):
         self.origin = origin or self._start
         self.usage = Usage()
         self._tried: dict[tuple[Edit, ...], TestRun] = {}
-        self._stated = _stated(bench.evidence, bench.sources) if bench.stated else []
+        worth = max(_LEAST_STATED, int(_STATED_SECONDS / max(first.seconds, 0.1)))
+        self._stated = _stated(bench.evidence, bench.sources)[:worth] if bench.stated else []
 
     async def schedule(self) -> AsyncIterator[Attempt]:
         """The attempts, in their order; endless. Raises EngineError where the model is asked for the order."""

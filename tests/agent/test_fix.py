@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from agent.demo_files import FILES
 from agent.errors import TestCommandError
 from agent.events import AgentEvent, AttemptStarted, FileChanged, TestsFinished
 from agent.evidence import Sources
+from agent.failures import TestRun
 from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
 from agent.permissions import Mode, Protected, Rules
 from agent.test_command import TestCommand
@@ -63,7 +65,16 @@ class Repair:
         self.model = ScriptedModel(script)
         return asyncio.run(self.job(options, direct).run())
 
-    def job(self, options: FixOptions, direct: bool = True, timeout: float = 60) -> FixJob:
+    def job(
+        self, options: FixOptions, direct: bool = True, timeout: float = 60, lasting: float | None = None
+    ) -> FixJob:
+        """``lasting`` is what a run of the tests is said to take, in seconds."""
+        command = TestCommand(options.command, self.root, dict(os.environ), timeout)
+
+        async def run_tests(limit: float | None) -> TestRun:
+            run = await command.run(limit)
+            return run if lasting is None else replace(run, seconds=lasting)
+
         rules = Rules().protecting(*(Protected(pattern, "tests stay as they are") for pattern in TEST_PATTERNS))
         stage = Stage(self.root, [ReadTool(), EditTool(), WriteTool(), BashTool()], Mode.YOLO, rules)
 
@@ -74,7 +85,7 @@ class Repair:
         return FixJob(
             options,
             lambda: Sources(self.root, is_test_path),
-            TestCommand(options.command, self.root, dict(os.environ), timeout).run,
+            run_tests,
             open_session,
             self.events.append,
         )
@@ -378,4 +389,16 @@ def test_what_the_failure_names_is_repaired_without_asking_the_model(
 def test_where_it_is_not_wanted_the_model_is_asked_at_once(tmp_path: Path) -> None:
     repair = Repair(tmp_path, broken("line_total(line: Line) -> int:", "line_total(line: Line) -> int"))
     assert not repair.run([Scripted(text="No idea.")], FixOptions(COMMAND, attempts=1, stated=False)).green
+    assert repair.model.responses_left == 0
+
+
+@pytest.mark.parametrize(("seconds", "named"), [(1.0, 3), (20.0, 2)])
+def test_slow_tests_are_not_run_for_all_that_a_failure_may_name(tmp_path: Path, seconds: float, named: int) -> None:
+    # Three modules have a `copy` to import, and none takes this argument.
+    repair = Repair(tmp_path, broken("total = line.unit_price", "total = copy(line, many=1).unit_price"))
+    repair.model = ScriptedModel([Scripted("No idea.")] * (3 - named))
+    job = repair.job(FixOptions(COMMAND, attempts=3), lasting=seconds)
+    assert not asyncio.run(job.run()).green
+    tried = [event.strategy for event in repair.events if isinstance(event, AttemptStarted)]
+    assert sum("import copy" in each for each in tried) == named
     assert repair.model.responses_left == 0
