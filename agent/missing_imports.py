@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import re
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.evidence import Evidence, Sources
 from agent.proposal import Edit, replacing_lines
 from tools.python_tree import python_tree
 
 _UNKNOWN = re.compile(r"NameError: name '(\w+)' is not defined")
+_LIBRARY = sysconfig.get_path("stdlib")
 _MOST = 4  # imports of one name that are tried
 # Modules whose names are used without their module; asked for a name in this order.
 _LENDERS = (
@@ -137,11 +141,21 @@ def _defined(name: str, path: str, texts: dict[str, str]) -> Iterator[Import]:
 def _standard(name: str) -> Iterator[Import]:
     if name in sys.stdlib_module_names:
         yield Import(name)
-    for module in _LENDERS:
+    for module in filter(_is_own, _LENDERS):
         value = getattr(importlib.import_module(module), name, None)
         # What a module has only because it imports it is not its own; None is in none.
         if value is not None and not isinstance(value, type(sys)) and _owned(module, name):
             yield Import(module, name)
+
+
+def _is_own(module: str) -> bool:
+    """Whether importing a module runs Python's own code, and not a file of that name in the present folder."""
+    outer = module.partition(".")[0]
+    if outer in sys.modules:
+        return True
+    spec = importlib.util.find_spec(outer)
+    origin = spec.origin if spec else None
+    return origin in {"built-in", "frozen"} or bool(origin and Path(origin).is_relative_to(_LIBRARY))
 
 
 def _owned(module: str, name: str) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +141,15 @@ def test_an_import_stands_where_it_belongs(wanted: Import, text: str, after: str
 
 def test_a_file_that_cannot_be_parsed_gets_none() -> None:
     assert added(Import("re"), "a.py", "def f(:\n") is None
+
+
+def test_a_module_of_the_repository_is_not_run_in_place_of_python_s_own(tmp_path: Path) -> None:
+    (tmp_path / "zoneinfo.py").write_text("raise SystemExit('run')\n")
+    code = (
+        "from pathlib import Path; from agent.evidence import Sources; from agent.missing_imports import origins\n"
+        "import sys; found = origins('ZoneInfo', 'a.py', Sources(Path('.'), lambda path: False))\n"
+        "print(found, 'zoneinfo' in sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).resolve().parents[2]}"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "[] False", done.stderr
