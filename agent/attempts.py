@@ -56,22 +56,22 @@ def stated_attempts(repairs: Sequence[str]) -> Iterator[Attempt]:
 
 
 def direct_attempts(
-    suspects: int, lines: int = 0, *, changes_first: bool = False, hangs: bool = False
+    suspects: int, lines: int = 0, *, changes_first: bool = False, long: bool = False, hangs: bool = False
 ) -> Iterator[Attempt]:
     """For models that are asked for code; endless.
 
     ``suspects`` is how many definitions are shown to wide attempts, ``lines`` how many lines the body of the likeliest
     has. ``changes_first`` is for failures that say themselves what is wrong at which place: ranking small changes costs
-    a reading of the code, so otherwise the first answers come before them. Where the tests hang, most come after the
-    single lines. Attempts of one prompt follow one another, because a change of prompt has to be read.
+    a reading of the code, so otherwise the first answers come before them, but for a few where the body is ``long``:
+    writing it takes longer than trying those. Where the tests hang, most come after the single lines. Attempts of one
+    prompt follow one another, because a change of prompt has to be read.
     """
     early = FEW_CHANGES if hangs else MOST_CHANGES
-    if changes_first:
-        yield from _small_changes(0, early)
+    at_once = early if changes_first else FEW_CHANGES if long else 0
+    yield from _small_changes(0, at_once)
     yield Attempt("the likeliest repair", 0.0, Shape.BODY)
     yield Attempt("written anew", 0.0, Shape.ANEW)
-    if not changes_first:
-        yield from _small_changes(0, early)
+    yield from _small_changes(at_once, early)
     yield from _line_by_line(lines, 0.0)
     yield from _small_changes(early, MOST_CHANGES)
     yield Attempt("the reason first", 0.0, Shape.REASON)

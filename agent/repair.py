@@ -27,7 +27,14 @@ from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
-from agent.small_changes import Preferences, SmallChange, likely_changes, misspellings, says_what_is_wrong
+from agent.small_changes import (
+    Preferences,
+    SmallChange,
+    likely_changes,
+    missing_returns,
+    misspellings,
+    says_what_is_wrong,
+)
 from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
@@ -38,6 +45,9 @@ Emit = Callable[[AgentEvent], None]
 # What the failure names is tried for so long, going by how long the tests took, before the model is asked.
 _STATED_SECONDS = 30.0
 _LEAST_STATED = 2
+# On two cores a small model writes a line a second; a few small changes cost a short reading and a test run each.
+_LONG_BODY = 12
+_LINES_A_SECOND = 4
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
 
@@ -189,7 +199,8 @@ class DirectRepair(Repair):
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
         first = says_what_is_wrong(self._bench.evidence, self._bench.sources)
         hangs = self._first.timed_out
-        for attempt in direct_attempts(len(shown), lines, changes_first=first, hangs=hangs):
+        long = not hangs and lines >= max(_LONG_BODY, _LINES_A_SECOND * self._first.seconds)
+        for attempt in direct_attempts(len(shown), lines, changes_first=first, long=long, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
 
@@ -290,6 +301,7 @@ def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit,
         *(("a sign or a depth that makes the file parse", (edit,)) for edit in syntax_repairs(evidence, sources)),
         *((str(wanted), (edit,)) for wanted, edit in missing_imports(evidence, sources)),
         *((words, (edit,)) for words, edit in misspellings(evidence, sources)),
+        *(("the result returned", (edit,)) for edit in missing_returns(evidence, sources)),
     ]
 
 

@@ -30,7 +30,8 @@ _WRONG_NAME_BONUS = 12.0  # the failure itself says that this name is none; for 
 _NO_SELF_BONUS = 12.0  # the failure itself says that a method was given one argument too many
 _OFF_BY_ONE_BONUS = 2.0  # an assertion is wrong by one, and so is a number, a bound or the start of a count
 _MUCH_ALIKE = 0.75  # difflib's ratio; a missing import has no such name
-_TRIED = 2  # names that are written like a wrong one
+_TRIED = 2  # of what a failure names: of names that are written like a wrong one, of results that are not returned
+_MOST_WITHOUT_RESULT = 2
 _SUSPECT_MALUS = 0.5  # for each suspect that is likelier
 # What begins the next statement is often likelier than what stands there, and of changes that begin alike the smaller
 # one is meant more often (bench.slips).
@@ -38,6 +39,7 @@ _KIND_MALUS = {"drop a statement": 3.0, "drop an argument": 1.0, "drop a call": 
                "swap operands": 0.5, "name": 0.3}  # fmt: skip
 _WORD = re.compile(r"[A-Za-z_]\w+")
 _ONE_TOO_MANY = re.compile(r"(\w+)\(\) takes (\d+) positional arguments? but (\d+) (?:was|were) given")
+_NOTHING = re.compile(r"\bNone (?:==|!=|is not) |'NoneType' object")
 _COMPARED = re.compile(r"(?<![\w.])(-?\d+) (?:==|!=|!==|===) (-?\d+)(?![\w.])")
 _DEFINED = re.compile(r"def\s+(\w+)\s*\($")
 _BOUNDS = ({"<", "<="}, {">", ">="})
@@ -100,6 +102,20 @@ def misspellings(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]
                 if new and new != lines[line - 1]:
                     found.setdefault(replacing_lines(path, lines, (line, line), [new]), f"{right} instead of {wrong}")
     return [(words, edit) for edit, words in found.items()]
+
+
+def missing_returns(evidence: Evidence, sources: Sources) -> list[Edit]:
+    """Where a failure shows None for a result: returns of what the likeliest suspects compute last."""
+    if not any(_NOTHING.search(failure.reason) for failure, _ in evidence.tests):
+        return []
+    suspects = [each for each in evidence.suspects if each.symbol is not None and each.symbol.kind != "class"]
+    found = [
+        edit
+        for suspect in suspects[:_MOST_WITHOUT_RESULT]
+        for mutant, edit in reversed(_changes(suspect, sources, ()))
+        if mutant.kind == "return"
+    ]
+    return found[:_TRIED]
 
 
 def says_what_is_wrong(evidence: Evidence, sources: Sources) -> bool:

@@ -58,6 +58,14 @@ def test_each_repair_that_the_failure_names_is_tried_once() -> None:
     ]
 
 
+def test_a_few_small_changes_come_before_a_long_body_is_written() -> None:
+    shapes = [each.shape for each in islice(direct_attempts(1, lines=30, long=True), 2 + MOST_CHANGES)]
+    few, others = [Shape.CHANGE] * FEW_CHANGES, [Shape.CHANGE] * (MOST_CHANGES - FEW_CHANGES)
+    assert shapes == [*few, Shape.BODY, Shape.ANEW, *others]
+    changes = [each.line for each in islice(direct_attempts(1, lines=30, long=True), 40) if each.shape is Shape.CHANGE]
+    assert changes == list(range(MOST_CHANGES))
+
+
 def test_where_tests_hang_most_small_changes_wait_for_the_single_lines() -> None:
     shapes = [each.shape for each in islice(direct_attempts(1, lines=2, hangs=True), 4 + MOST_CHANGES)]
     early, late = [Shape.CHANGE] * FEW_CHANGES, [Shape.CHANGE] * (MOST_CHANGES - FEW_CHANGES)

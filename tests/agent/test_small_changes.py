@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.evidence import Evidence, Sources, gather
 from agent.failures import read_test_run
-from agent.small_changes import SmallChange, likely_changes, misspellings, says_what_is_wrong
+from agent.small_changes import SmallChange, likely_changes, missing_returns, misspellings, says_what_is_wrong
 from agent.test_paths import is_test_path
 
 MODELS = "class Product:\n    def needs_reorder(self):\n        return self.quantity <= self.level\n"
@@ -118,6 +118,21 @@ def test_a_misspelt_name_is_put_right_where_it_was_raised_without_a_model(tmp_pa
     said = "AttributeError: 'Product' object has no attribute 'need_reorder'"
     other = OUTPUT.replace(said, "AttributeError: 'Product' object has no attribute 'save'")
     assert misspellings(gather(read_test_run("pytest", 1, other, 0.1), sources), sources) == []
+
+
+def test_a_result_that_is_computed_and_not_returned_is_returned_where_none_was_found(tmp_path: Path) -> None:
+    code = "def low(numbers):\n    if not numbers:\n        return 0\n    best = min(numbers)\n    best + 1\n"
+    (tmp_path / "low.py").write_text(code)
+    (tmp_path / "test_low.py").write_text("from low import low\n\n\ndef test_low():\n    assert low([1]) == 2\n")
+    sources = Sources(tmp_path, is_test_path)
+
+    def returned(reason: str) -> list[str]:
+        output = f"___ test_low ___\n\n>   assert low([1]) == 2\nE   {reason}\n\ntest_low.py:5: AssertionError\n"
+        edits = missing_returns(gather(read_test_run("pytest", 1, output, 0.1), sources), sources)
+        return [code.replace(edit.old, edit.new) for edit in edits]
+
+    assert returned("assert None == 2") == [code.replace("best + 1", "return best + 1")]
+    assert returned("assert 1 == 2") == []
 
 
 def test_a_method_without_self_is_named_by_the_failure(tmp_path: Path) -> None:
