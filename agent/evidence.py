@@ -62,6 +62,7 @@ class Sources:
         self.root = root
         self.is_test = is_test
         self.paths = frozenset(list_files(root))
+        self._contents: dict[str, bytes] = {}
         self._texts: dict[str, str] = {}
         self._symbols: dict[str, list[Symbol]] = {}
 
@@ -80,12 +81,18 @@ class Sources:
     def text(self, path: str) -> str:
         """The file's text; empty when it is gone, too large or cannot be read."""
         if path not in self._texts:
+            self._texts[path] = decode(self.content(path)).text
+        return self._texts[path]
+
+    def content(self, path: str) -> bytes:
+        """The bytes that ``text`` was made of."""
+        if path not in self._contents:
             try:
                 content = (self.root / path).read_bytes()
             except OSError:
                 content = b""
-            self._texts[path] = decode(content).text if len(content) <= _MAX_FILE_BYTES else ""
-        return self._texts[path]
+            self._contents[path] = content if len(content) <= _MAX_FILE_BYTES else b""
+        return self._contents[path]
 
     def symbols(self, path: str) -> list[Symbol]:
         """The file's definitions."""

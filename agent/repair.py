@@ -282,6 +282,8 @@ class ToolRepair(Repair):
 
     def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
         briefing = self._bench.wide
+        for path in briefing.paths:
+            self._bench.session.show_file(path, self._bench.sources.content(path))
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
     def _protect_tests(self) -> None:

@@ -6,6 +6,7 @@ A door and nothing more: the loop, the tools, the transcript and the journal eac
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from agent.toolset import Toolset
 from agent.transcript import Transcript
 from inference.errors import EngineError
 from tools.base import FileChange
+from tools.errors import ToolError
 from tools.workspace import Workspace
 
 
@@ -175,6 +177,14 @@ class Session:
     def add_context(self, text: str) -> None:
         """Text that the model reads before the next submitted message."""
         self._context.append(text)
+
+    def show_file(self, path: str, content: bytes) -> None:
+        """The next message shows code of a file whose content is this: it counts as read, so it may be edited.
+
+        Where the file has another content by then, it has to be read again, as after any read.
+        """
+        with contextlib.suppress(ToolError):
+            self._parts.workspace.mark_seen(self._parts.workspace.locate(path), content)
 
     async def run_tool(
         self, call: ToolCall, emit: Callable[[AgentEvent], None], cancelled: Callable[[], bool] = _never

@@ -21,7 +21,7 @@ from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
 from agent.permissions import Mode, Protected, Rules
 from agent.test_command import TestCommand
 from agent.test_paths import TEST_PATTERNS, is_test_path
-from tests.fakes.scripted_model import Call, Script, Scripted, ScriptedModel
+from tests.fakes.scripted_model import Call, Script, Scripted, ScriptedConversation, ScriptedModel
 from tests.fakes.sessions import Stage
 from tools.bash import BashTool
 from tools.edit import EditTool
@@ -316,6 +316,51 @@ def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) ->
     script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted("The bound was wrong.")]
     outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
     assert (outcome.green, outcome.attempts) == (True, 1)
+
+
+ENOUGH = {
+    "path": "orders/pricing.py",
+    "edits": [{"old": "line.quantity > BULK", "new": "line.quantity >= BULK"}],
+}
+
+
+def test_what_the_first_prompt_shows_can_be_edited_at_once(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    script = [Scripted(calls=(Call("edit", ENOUGH),)), Scripted("The bound was wrong.")]
+    outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
+    assert (outcome.green, outcome.attempts) == (True, 1)
+
+
+def test_what_changed_since_it_was_shown_has_to_be_read_before_it_is_edited(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    told: list[str] = []
+
+    def after_somebody_else(_: object) -> Scripted:
+        with (tmp_path / "orders/pricing.py").open("a") as file:
+            file.write("# added by somebody else\n")
+        return Scripted(calls=(Call("edit", ENOUGH),))
+
+    def give_up(conversation: ScriptedConversation) -> Scripted:
+        told.append(conversation.entries[-1].text)
+        return Scripted("It changed.")
+
+    outcome = repair.run([after_somebody_else, give_up], FixOptions(COMMAND, attempts=1), direct=False)
+    assert not outcome.green
+    assert "changed since you read it" in told[0]
+    assert "added by somebody else" in (tmp_path / "orders/pricing.py").read_text()
+
+
+def test_what_the_first_prompt_does_not_show_has_to_be_read(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    told: list[str] = []
+
+    def give_up(conversation: ScriptedConversation) -> Scripted:
+        told.append(conversation.entries[-1].text)
+        return Scripted("It was not read.")
+
+    edit = Call("edit", {"path": "orders/__init__.py", "edits": [{"old": "a", "new": "b"}]})
+    repair.run([Scripted(calls=(edit,)), give_up], FixOptions(COMMAND, attempts=1), direct=False)
+    assert "was not read yet" in told[0]
 
 
 def test_tests_are_neither_edited_by_tools_nor_by_commands(tmp_path: Path) -> None:
