@@ -101,8 +101,12 @@ def _line_by_line(lines: int, temperature: float) -> Iterator[Attempt]:
 
 
 def tool_attempts() -> Iterator[Attempt]:
-    """For models that use tools; endless."""
+    """For models that use tools; endless.
+
+    Who was told twice what fails and did not mend it starts afresh; from then on new samples come more often than
+    going on from a wrong one, which has to find two mistakes.
+    """
+    afresh, told = Attempt("with tools", None), Attempt("the failure fed back", None, feedback=True)
+    yield from (afresh, told, told)
     while True:
-        yield Attempt("with tools", None)
-        yield Attempt("the failure fed back", None, feedback=True)
-        yield Attempt("the failure fed back", None, feedback=True)
+        yield from (afresh, afresh, told)
