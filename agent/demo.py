@@ -11,10 +11,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from agent.demo_files import FILES
 from agent.fix_command import run_fix
+from agent.models.fetch import ModelOptions, ensure_model, is_here
+from agent.models.local import all_local
+from agent.setup import read_setup
 
 
 def make_repository(root: Path) -> None:
@@ -43,9 +47,24 @@ async def run_demo(args: argparse.Namespace, fix: argparse.Namespace) -> int:
     print(f"A small repository with a bug is in {root}; its tests fail. The model repairs it now:", file=sys.stderr)
     print(f'  cd {root} && agent fix --test "{demo_test_command()}"', file=sys.stderr, flush=True)
     os.chdir(root)
-    code = await run_fix(argparse.Namespace(**{**vars(fix), **vars(args)}))
+    wanted = argparse.Namespace(**{**vars(fix), **vars(args)})
+    if read_setup(wanted).config.model is None:
+        wanted.model = model_at_hand(ModelOptions())
+    code = await run_fix(wanted)
     print(_changes(root), end="")
     return code
+
+
+def model_at_hand(options: ModelOptions) -> str | None:
+    """The best model on this machine, where one is installed with the program and a better one would be fetched.
+
+    A demo is to show something at once. None: what is chosen otherwise. Raises AgentError where no model fits into
+    memory.
+    """
+    here = all_local(options.places, options.catalog)
+    if is_here(None, options) or not any(files.entry.packaged for files in here.values()):
+        return None
+    return ensure_model(None, replace(options, offline=True)).entry.name
 
 
 def _changes(root: Path) -> str:

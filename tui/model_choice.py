@@ -10,7 +10,7 @@ from agent.errors import TooBigForMemory
 from agent.models.catalog import Entry
 from agent.models.choose import choose, largest_context
 from agent.models.fetch import WANTED_CONTEXT, ModelOptions
-from agent.models.local import all_local, other_files
+from agent.models.local import all_local, fetched, other_files
 from inference.host_files import obtainable_bytes
 from tui.palette import Palette
 from tui.rendering.words import bytes_text, tokens_text
@@ -21,9 +21,9 @@ _WIDE = 92  # cells that a line with everything takes
 
 
 def has_local_model() -> bool:
-    """Whether a model of the catalogue is on this machine."""
+    """Whether a model of the catalogue was fetched to this machine."""
     options = ModelOptions()
-    return bool(all_local(options.places, options.catalog))
+    return bool(fetched(options.places, options.catalog))
 
 
 def model_choices(palette: Palette, width: int) -> tuple[list[Choice], str | None]:

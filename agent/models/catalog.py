@@ -50,7 +50,8 @@ class WheelSource(_Frozen):
 class Entry(_Frozen):
     """One model. ``model_bytes`` and ``drafter_bytes`` are file sizes (rounded where the hub decides); KV is f16.
 
-    ``file`` and ``sha256`` are given where the file's content never changes; otherwise the hub tells both.
+    ``file`` and ``sha256`` are given where the file's content never changes; otherwise the hub tells both. The files of
+    a ``packaged`` one are installed with this program.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Entry(_Frozen):
     preference: int
     needs_gpu: bool = False
     last_resort: bool = False
+    packaged: bool = False
     small: bool
     thinking: bool
     context: int = Field(gt=0)
@@ -77,7 +79,7 @@ class Entry(_Frozen):
     @property
     def has_drafter(self) -> bool:
         """Whether a drafter comes with the model."""
-        return any(source.drafter for source in self.hub)
+        return self.packaged or any(source.drafter for source in self.hub)
 
     def needed_bytes(self, n_ctx: int) -> int:
         """Memory for weights, drafter, KV cache and work buffers at ``n_ctx`` tokens, with the program's own margin."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.errors import ModelError
 from agent.models.catalog import Catalog, Entry
 from agent.models.file_names import pick_name
 from agent.models.places import Places
@@ -27,6 +28,8 @@ class LocalFiles:
 
 def find_local(places: Places, entry: Entry) -> LocalFiles | None:
     """The files of an entry, where both the target is here; our own folder is looked at first."""
+    if entry.packaged and entry.file and (places.packaged / entry.file).is_file():
+        return LocalFiles(places.packaged / entry.file, places.packaged / f"mtp-{entry.file}", entry)
     if entry.file and (places.models / entry.file).is_file():
         return LocalFiles(places.models / entry.file, None, entry)
     for source in entry.hub:
@@ -35,6 +38,11 @@ def find_local(places: Places, entry: Entry) -> LocalFiles | None:
         if target is not None:
             return LocalFiles(target, _pick(files, source.drafter), entry)
     return None
+
+
+def fetched(places: Places, catalog: Catalog) -> dict[str, LocalFiles]:
+    """As ``all_local``, without what is installed with this program: what somebody chose to have."""
+    return {name: files for name, files in all_local(places, catalog).items() if not files.entry.packaged}
 
 
 def all_local(places: Places, catalog: Catalog) -> dict[str, LocalFiles]:
@@ -52,7 +60,12 @@ def other_files(places: Places, catalog: Catalog) -> list[Path]:
 
 
 def remove(files: LocalFiles, places: Places) -> int:
-    """Delete the files of a model, its stamps and half-fetched remains; returns how many bytes became free."""
+    """Delete the files of a model, its stamps and half-fetched remains; returns how many bytes became free.
+
+    Raises ModelError for a packaged one.
+    """
+    if files.entry.packaged:
+        raise ModelError(f"{files.entry.title} is a part of this program and goes with it.")
     freed = 0
     for path in filter(None, (files.target, files.drafter)):
         blob = path.resolve()

@@ -13,12 +13,14 @@ from urllib.parse import urlsplit
 
 from agent.errors import ConfigError
 
+_PACKAGED = Path(__file__).with_name("packaged")
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """``models`` is our own folder, ``hub_cache`` the Hugging Face cache that other programs share.
+    """``models`` is our own folder, ``hub_cache`` the Hugging Face cache that other programs share; ``packaged`` holds
+    what is installed with this program.
 
     ``environment`` is what child processes (pip) get.
     """
@@ -28,6 +30,7 @@ class Places:
     endpoint: str = DEFAULT_ENDPOINT
     token: str | None = field(default=None, repr=False)
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    packaged: Path = _PACKAGED
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Places:

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from agent.demo import model_at_hand
 from agent.errors import DownloadError, ModelError, TooBigForMemory, UnknownModel
 from agent.models.catalog import Catalog
 from agent.models.fetch import ModelOptions, ensure_model, is_here, pull
+from agent.models.local import all_local, fetched, remove
 from agent.models.places import Places
 from agent.models.progress import Progress
 from agent.models.verify import read_stamp
@@ -42,7 +44,13 @@ class Machine:
     def places(self) -> Places:
         shelf = self.home / "shelf"
         environment = {"PATH": str(self.home / "bin"), "FAKE_WHEELS": str(shelf)}
-        return Places(self.home / "models", self.home / "hub", self.hub.endpoint, environment=environment)
+        return Places(
+            self.home / "models",
+            self.home / "hub",
+            self.hub.endpoint,
+            environment=environment,
+            packaged=self.home / "packaged",
+        )
 
     def options(self, **changes: Any) -> ModelOptions:
         default = ModelOptions(
@@ -126,6 +134,49 @@ def test_whether_a_model_is_here_is_known_without_asking_the_hub(machine: Machin
     with pytest.raises(UnknownModel):
         is_here("unheard-of", machine.options())
     assert machine.hub.requests == []
+
+
+def with_nano(machine: Machine) -> ModelOptions:
+    """A catalogue that knows a model that is installed with the program, too."""
+    changes = {"name": "nano", "title": "Nano", "aliases": (), "preference": 0, "last_resort": True, "packaged": True}
+    entry = small_entry().model_copy(update={**changes, "file": "nano.gguf", "hub": (), "wheels": None})
+    machine.places.packaged.mkdir()
+    (machine.places.packaged / "nano.gguf").write_bytes(SMALL)
+    (machine.places.packaged / "mtp-nano.gguf").write_bytes(DRAFTER)
+    return machine.options(catalog=Catalog(model=(*small_catalog().model, entry)))
+
+
+def test_what_is_installed_with_the_program_is_here_and_needs_nobody(machine: Machine) -> None:
+    options = with_nano(machine)
+    files = ensure_model("nano", replace(options, offline=True))
+    assert files.target.read_bytes() == SMALL
+    assert files.drafter is not None
+    assert files.drafter.read_bytes() == DRAFTER
+    assert machine.hub.requests == []
+
+
+def test_what_is_installed_with_the_program_keeps_no_better_model_away(machine: Machine) -> None:
+    options = with_nano(machine)
+    assert not is_here(None, options)
+    assert model_at_hand(options) == "nano"
+    assert ensure_model(None, replace(options, offline=True)).entry.name == "nano"
+    assert ensure_model(None, options).entry.name == "large"
+    assert model_at_hand(options) is None
+
+
+def test_without_a_model_that_is_installed_the_demo_has_no_wish(machine: Machine) -> None:
+    assert model_at_hand(machine.options()) is None
+    assert machine.hub.requests == []
+
+
+def test_what_is_installed_with_the_program_is_not_removed(machine: Machine) -> None:
+    options = with_nano(machine)
+    files = ensure_model("nano", options)
+    with pytest.raises(ModelError, match="part of this program"):
+        remove(files, machine.places)
+    assert files.target.exists()
+    assert "nano" in all_local(machine.places, options.catalog)
+    assert fetched(machine.places, options.catalog) == {}
 
 
 def test_somebody_who_is_there_is_asked_and_may_refuse(machine: Machine) -> None:
