@@ -7,16 +7,24 @@ arrays; no PyTorch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from training.samples import Sample
 
-PROMPT_WEIGHT = 0.1
+PROMPT_WEIGHT = 0.03
 """What a token of the prompt counts beside one that the model says: it should learn how code reads, too."""
 
+CHANGED_WEIGHT = 6.0
+"""What a token counts where a replacement differs from what it replaces: one or two stand among dozens of copied ones.
+
+Without it the small target finds the line and copies it unchanged.
+"""
+
+_QUOTE = 52  # around every text in a call
 _POOL = 8  # batches' worth of samples that are sorted by length, so that little is padded
 
 
@@ -39,22 +47,31 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Up to the share ``until`` of all steps, samples come from these groups in these proportions."""
+    """Up to the share ``until`` of all steps, samples come from these groups in these proportions.
+
+    ``whole`` ones have the beginning that all sessions share; without it a session costs half as much.
+    """
 
     until: float
     mix: Mapping[str, float]
+    whole: bool = False
 
 
 CURRICULUM = (
-    Stage(0.15, {"text": 0.7, "drill": 0.3}),
-    Stage(0.45, {"text": 0.2, "drill": 0.6, "session": 0.2}),
-    Stage(1.0, {"text": 0.05, "drill": 0.2, "session": 0.75}),
+    Stage(0.05, {"repeat": 0.7, "drill": 0.3}),
+    Stage(0.1, {"repeat": 0.3, "drill": 0.6, "text": 0.1}),
+    Stage(0.3, {"repeat": 0.05, "drill": 0.9, "text": 0.05}),
+    Stage(0.85, {"drill": 0.35, "session": 0.65}),
+    Stage(1.0, {"drill": 0.2, "session": 0.8}, whole=True),
 )
-"""First how code reads and how to copy, then how to change a line, then whole sessions."""
+"""First how to copy, then how code reads and how to change a line, then whole sessions."""
 
 
 class Batches:
-    """Batches over ``groups`` of samples by name, ``tokens`` in each (one sample at the least)."""
+    """Batches over ``groups`` of samples by name, ``tokens`` in each (one sample at the least).
+
+    What all samples of a batch share counts as none: it is read once.
+    """
 
     def __init__(self, groups: Mapping[str, Sequence[Sample]], tokens: int, steps: int, seed: int) -> None:
         self._groups = {name: samples for name, samples in groups.items() if samples}
@@ -76,18 +93,35 @@ class Batches:
         names = list(mix) or list(self._groups)
         shares = np.array([mix.get(name, 1.0) for name in names])
         # Shares are of tokens: a group of short samples gives more of them.
-        shares = shares / np.array([np.mean([len(s.ids) for s in self._groups[name][:200]]) for name in names])
+        shares = shares / np.array([np.mean([_own(s) for s in self._groups[name][:200]]) for name in names])
         drawn: list[Sample] = []
-        while sum(len(sample.ids) for sample in drawn) < _POOL * self._tokens:
+        while sum(map(_own, drawn)) < _POOL * self._tokens:
             group = self._groups[names[chance.choice(len(names), p=shares / shares.sum())]]
-            drawn.append(group[int(chance.integers(len(group)))])
-        batches: list[list[Sample]] = [[]]
-        for sample in sorted(drawn, key=lambda sample: len(sample.ids)):
-            if batches[-1] and (len(batches[-1]) + 1) * _padded(len(sample.ids)) > self._tokens:
-                batches.append([])
-            batches[-1].append(sample)
-        chance.shuffle(batches)  # pyright: ignore[reportArgumentType]
-        return batches
+            sample = group[int(chance.integers(len(group)))]
+            drawn.append(sample if stage.whole else bare(sample))
+        batches: list[list[Sample]] = []
+        drawn.sort(key=lambda sample: (sample.static, len(sample.ids)))
+        for static, some in groupby(drawn, lambda sample: sample.static):
+            batches.append([])
+            for sample in some:
+                if batches[-1] and (len(batches[-1]) + 1) * _padded(len(sample.ids) - static) > self._tokens:
+                    batches.append([])
+                batches[-1].append(sample)
+        full = [some for some in batches if 2 * sum(map(_own, some)) >= self._tokens] or batches  # steps have a price
+        chance.shuffle(full)  # pyright: ignore[reportArgumentType]
+        return full
+
+
+def _own(sample: Sample) -> int:
+    """How many ids a sample has behind those that all share."""
+    return len(sample.ids) - sample.static
+
+
+def bare(sample: Sample) -> Sample:
+    """The sample without what all share but for the first id, which every sequence begins with."""
+    cut = max(0, sample.static - 1)
+    said = tuple((start - cut, end - cut) for start, end in sample.said)
+    return replace(sample, ids=(*sample.ids[:1], *sample.ids[cut + 1 :]), said=said, static=0)
 
 
 def make_batch(samples: Sequence[Sample]) -> Batch:
@@ -99,10 +133,31 @@ def make_batch(samples: Sequence[Sample]) -> Batch:
         size = len(sample.ids)
         ids[row, :size] = sample.ids
         weights[row, :size] = np.where(sample.mask, 1.0, PROMPT_WEIGHT)
+        weights[row, changed(sample)] = CHANGED_WEIGHT
         # The beginning that all sessions share would be learned by heart and say nothing.
         weights[row, : max(1, sample.static)] = 0.0
     shared = min(sample.static for sample in samples)
     return Batch(ids, weights, shared if (ids[:, :shared] == ids[0, :shared]).all() else 0)
+
+
+def changed(sample: Sample) -> list[int]:
+    """Where in the sample an edit's new text is not the old one: behind what both begin, before what both end with.
+
+    Where something is only left out, that is the id behind the gap.
+    """
+    found: list[int] = []
+    for start, end in sample.said:
+        quotes = [place for place in range(start, end) if sample.ids[place] == _QUOTE]
+        # new, then old, for each edit; the path comes last.
+        for first in range(0, len(quotes) - 5, 4):
+            new = sample.ids[quotes[first] + 1 : quotes[first + 1] + 1]
+            old = sample.ids[quotes[first + 2] + 1 : quotes[first + 3] + 1]
+            shorter = min(len(new), len(old))
+            before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
+            behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
+            place = quotes[first] + 1
+            found += range(place + before, place + max(before + 1, len(new) - behind))
+    return found
 
 
 def _padded(size: int) -> int:

@@ -1,6 +1,7 @@
-"""Short exercises that lead up to whole sessions: reading code, copying a line, changing a line, finding a mistake.
+"""Short exercises that lead up to whole sessions: repeating lines, and mending several lines of one function at once.
 
-They are made of source files alone: nothing is run. What the model says has the form that it has in sessions.
+They are made of source files alone: nothing is run. What the model says has the form that it has in sessions, and
+there is more of it beside what it has to read: that is what it learns to copy from.
 
     python -m training.drills --vocabulary run/vocabulary.gguf --out run/drills.jsonl --count 20000
 """
@@ -8,13 +9,15 @@ They are made of source files alone: nothing is run. What the model says has the
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import random
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+import prompts
 from agent.messages import ToolCall
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
 from agent.model.formats.gemma4_turns import Gemma4Turns
@@ -23,25 +26,26 @@ from inference.tokenizer import Tokenizer
 from training.bugs import KINDS, Bug, inject
 from training.cut import open_tokenizer
 from training.samples import Sample, write_samples
+from training.source_code import Code
 from training.sources import Source, all_sources
 from training.specimens import functions
 
 _TEXT_TOKENS = 512
+_REPEATED_TOKENS = 256
 _SYSTEM = "You repair code."
-# Bugs that whoever reads the function can find without running it.
-_VISIBLE = ("wrong_name", "wrong_attribute", "missing_return", "missing_self", "bad_indentation", "missing_colon",
-            "missing_bracket")  # fmt: skip
+_COMMAND = "python -m pytest -q"
+_MOST_MISTAKES = 6
+_ALPHABETS = (4, 16, 64, 256, 1024)  # how many different ids a sequence without sense is drawn from
 
 
 @dataclass(frozen=True, slots=True)
-class Exercise:
-    """What the user says, and the call that is the right answer."""
+class Mistake:
+    """One line as it stands and as it should be; ``told`` is what a failure would say about it, perhaps nothing."""
 
     kind: str
-    question: str
-    path: str
     old: str
     new: str
+    told: str
 
 
 class Writer:
@@ -51,61 +55,37 @@ class Writer:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
 
-    def text(self, text: str) -> list[int]:
-        """Plain text behind the first id of every sequence."""
-        return [self._tokens.bos, *self._encoder.encode(text)]
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text."""
+        return self._encoder.encode(text)
 
-    def sample(self, exercise: Exercise, source: Source) -> Sample:
-        """The exercise as a short session."""
+    def text(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """Ids behind the first id of every sequence."""
+        return (self._tokens.bos, *ids)
+
+    def sample(self, question: str, path: str, mistakes: Sequence[Mistake], source: Source) -> Sample:
+        """A question and the call that mends the mistakes, as a short session."""
         turns = self._turns()
         turns.begin()
         turns.system(_SYSTEM, (), thinking=False)
-        turns.user(exercise.question)
+        turns.user(question)
         turns.open_model()
         turns.thought("")
         prompt = turns.ids()
         turns = self._turns()
-        edits = [{"old": exercise.old, "new": exercise.new}]
-        turns.call(ToolCall("", "edit", {"path": exercise.path, "edits": edits}))
+        edits = [{"old": each.old, "new": each.new} for each in mistakes]
+        turns.call(ToolCall("", "edit", {"path": path, "edits": edits}))
         turns.open_result()
         ids = (*prompt, *turns.ids())
-        said = ((len(prompt), len(ids)),)
-        return Sample(ids, said, f"drill {exercise.kind}", source.label, 0, source.held_out)
+        kind = f"drill {mistakes[0].kind}" if len(mistakes) == 1 else "drill several"
+        return Sample(ids, ((len(prompt), len(ids)),), kind, source.label, 0, source.held_out)
 
     def _turns(self) -> Gemma4Turns:
         return Gemma4Turns(self._encoder, self._tokens)
 
 
-def copying(code: str, bug: Bug, path: str) -> Exercise:
-    """Replace one line by another that is given: both are only to be copied."""
-    old, new = bug.repair()
-    asked = f"Replace\n```\n{old}\n```\nby\n```\n{new}\n```"
-    return Exercise("copying", f"{path}:\n```python\n{code}\n```\n\n{asked}", path, old, new)
-
-
-def editing(code: str, bug: Bug, path: str) -> Exercise:
-    """The line is given; what it should be has to be found."""
-    old, new = bug.repair()
-    return Exercise(
-        "editing", f"{path}:\n```python\n{code}\n```\n\nThe mistake is in this line:\n{old}", path, old, new
-    )
-
-
-def finding(code: str, bug: Bug, path: str) -> Exercise:
-    """The mistake has to be found, and mended."""
-    old, new = bug.repair()
-    return Exercise("finding", f"{path}:\n```python\n{code}\n```\n\nFind the mistake.", path, old, new)
-
-
-_FORMS: tuple[tuple[Callable[[str, Bug, str], Exercise], tuple[str, ...]], ...] = (
-    (copying, tuple(KINDS)),
-    (editing, tuple(KINDS)),
-    (finding, _VISIBLE),
-)
-
-
 def drills(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:
-    """Exercises from one source: for each function one of each form."""
+    """Exercises from one source: for each function one with several mistakes and one with a single one."""
     text = source.text()
     try:
         found = list(functions(text)) if text else []
@@ -113,28 +93,106 @@ def drills(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:
         return
     for code in found:
         chance = random.Random(f"{seed} {source.name} {code.function.name}")
-        for form, kinds in _FORMS:
-            for kind in chance.sample(kinds, len(kinds)):
-                bug = next(iter(inject(code, kind, seed)), None)
-                if bug is None or kind == "missing_import":
-                    continue
-                yield writer.sample(form(_shown(code.function, bug), bug, source.name), source)
+        shown = code.text.split("\n")[code.function.lineno - 1 : code.function.end_lineno]
+        mistakes = list(_mistakes(code, shown, chance))
+        for count in dict.fromkeys((chance.randint(1, _MOST_MISTAKES), 1)):
+            some = dict(chance.sample(mistakes, min(count, len(mistakes))))
+            if some:
+                yield _exercise(shown, some, source, writer, chance)
+
+
+def _mistakes(code: Code, shown: Sequence[str], chance: random.Random) -> Iterator[tuple[int, Mistake]]:
+    """Bugs within one line that stands in the function once, for many of its lines one, with the line's number."""
+    taken: set[int] = set()
+    for kind in chance.sample(tuple(KINDS), len(KINDS)):
+        for bug in islice(inject(code, kind, chance.randrange(1000)), 3):
+            number = bug.line - code.function.lineno
+            if "\n" in bug.right or "\n" in bug.text[bug.start : bug.end] or number in taken:
+                continue
+            if not 0 <= number < len(shown):
+                continue
+            start = bug.text.rfind("\n", 0, bug.start) + 1
+            end = (bug.text + "\n").find("\n", bug.end)
+            old = bug.text[start:end]
+            if old.strip() and not any(old in line for line in shown):
+                taken.add(number)
+                yield number, Mistake(kind, old, shown[number], _told(bug))
                 break
 
 
-def _shown(function: ast.FunctionDef, bug: Bug) -> str:
-    """The function's lines in the text with the bug."""
-    assert function.end_lineno is not None
-    end = function.end_lineno + bug.text[bug.start : bug.end].count("\n") - bug.right.count("\n")
-    return "\n".join(bug.text.split("\n")[function.lineno - 1 : end])
+def _told(bug: Bug) -> str:
+    """What Python would say of the mistake, where that can be known without running it."""
+    wrong, right = bug.text[bug.start : bug.end], bug.right
+    if bug.kind == "wrong_name":
+        return f"NameError: name '{wrong}' is not defined. Did you mean: '{right}'?"
+    if bug.kind == "wrong_attribute":
+        return f"AttributeError: object has no attribute '{wrong}'. Did you mean: '{right}'?"
+    if bug.kind in ("missing_colon", "missing_bracket", "bad_indentation"):
+        try:
+            compile(bug.text, "file.py", "exec", dont_inherit=True)
+        except SyntaxError as error:
+            return f"{type(error).__name__}: {error.msg}"
+    return ""
+
+
+def _exercise(
+    lines: Sequence[str], mistakes: dict[int, Mistake], source: Source, writer: Writer, chance: random.Random
+) -> Sample:
+    """The function with the mistakes in it, asked for as sessions ask; some failures say where the mistake is."""
+    ordered = [mistakes[number] for number in sorted(mistakes)]
+    path = source.name
+    code = "\n".join(mistakes[number].old if number in mistakes else line for number, line in enumerate(lines))
+    failures: list[str] = []
+    for each in ordered:
+        # pytest shows functions as if they stood at the margin.
+        line = textwrap.dedent(f"{lines[0]}\n{each.old}").split("\n")[-1]
+        told = [f">   {line}"] if chance.random() < 0.5 else []
+        told += [f"E   {each.told}"] if each.told and chance.random() < 0.8 else []
+        if told:
+            failures.append("```\n" + "\n".join(told) + "\n```")
+    asked = prompts.load(
+        "fix/tools",
+        complaint="",
+        command=_COMMAND,
+        failures="\n\n".join(failures) or f"{len(ordered)} failed",
+        code=f"{path}:\n```python\n{code}\n```",
+    )
+    return writer.sample(asked, path, ordered, source)
+
+
+def repeats(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:
+    """Lines of the source, then some of them again in another order; and sequences without sense, twice.
+
+    Whoever sees a thing for the second time knows how it goes on.
+    """
+    text = source.text()
+    if not text:
+        return
+    chance = random.Random(f"{seed} {source.name}")
+    encoded = [writer.encode(line + "\n") for line in text.split("\n") if line.strip()]
+    known = [number for line in encoded for number in line]
+    place = 0
+    while place < len(encoded):
+        block: list[list[int]] = []
+        while place < len(encoded) and sum(map(len, block)) < _REPEATED_TOKENS // 2 and len(block) < 16:
+            block.append(encoded[place])
+            place += 1
+        if chance.random() < 0.5:
+            alphabet = chance.choices(known, k=chance.choice(_ALPHABETS))
+            block = [chance.choices(alphabet, k=chance.randint(2, 20)) for _ in block]
+        first = [number for line in block for number in line]
+        again = [number for line in chance.sample(block, len(block)) for number in line]
+        ids = writer.text([*first, *again])[: _REPEATED_TOKENS + 64]
+        if len(ids) > len(first) + 8:
+            yield Sample(ids, ((len(first) + 1, len(ids)),), "repeat", source.label, 0, source.held_out)
 
 
 def texts(source: Source, writer: Writer) -> Iterator[Sample]:
     """A source, cut into pieces of at most ``_TEXT_TOKENS`` tokens."""
     text = source.text()
-    ids = writer.text(text)[1:] if text else []
+    ids = writer.encode(text) if text else []
     for start in range(0, len(ids), _TEXT_TOKENS):
-        piece = (2, *ids[start : start + _TEXT_TOKENS])
+        piece = writer.text(ids[start : start + _TEXT_TOKENS])
         if len(piece) > 32:
             yield Sample(piece, ((1, len(piece)),), "text", source.label, 0, source.held_out)
 
@@ -144,7 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=20_000, help="of exercises; a fifth as many pieces of text")
+    parser.add_argument("--count", type=int, default=20_000, help="of exercises; half as many repeats, a fifth texts")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     sources = all_sources()
@@ -152,13 +210,16 @@ def main() -> None:
     args.out.unlink(missing_ok=True)
     with open_tokenizer(args.vocabulary) as tokenizer:
         writer = Writer(tokenizer)
-        exercises = (sample for source in sources for sample in drills(source, writer, args.seed))
-        pieces = (sample for source in sources for sample in texts(source, writer))
-        counts = [
-            write_samples(args.out, (sample for sample, _ in zip(some, range(most), strict=False)))
-            for some, most in ((exercises, args.count), (pieces, args.count // 5))
-        ]
-    print(json.dumps({"exercises": counts[0], "texts": counts[1]}))
+        kinds = {
+            "exercises": ((each for source in sources for each in drills(source, writer, args.seed)), 1),
+            "repeats": ((each for source in sources for each in repeats(source, writer, args.seed)), 2),
+            "texts": ((each for source in sources for each in texts(source, writer)), 5),
+        }
+        counts = {
+            name: write_samples(args.out, islice(samples, args.count // part))
+            for name, (samples, part) in kinds.items()
+        }
+    print(json.dumps(counts))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from gguf import GGUFWriter
 
 SLIDING, FULL = "sliding_attention", "full_attention"
 _EPSILON = 1e-6
-_THETA = {SLIDING: 10_000.0, FULL: 1_000_000.0}
+THETA = {SLIDING: 10_000.0, FULL: 1_000_000.0}
 ROTATED = 0.25
 """The share of a full layer's head that positions turn, as in every Gemma 4."""
 
@@ -29,17 +29,17 @@ class Shape:
 
     vocabulary: int
     width: int = 256
-    layers: int = 8
+    layers: int = 6
     shared: int = 2
     heads: int = 4
     kv_heads: int = 1
     sliding_head: int = 32
     full_head: int = 64
-    hidden: int = 768
+    hidden: int = 512
     window: int = 256
     context: int = 8192
     cap: float = 30.0
-    values_are_keys: bool = True
+    values_are_keys: bool = False
     backbone: int = 0
 
     @property
@@ -91,8 +91,8 @@ def text_settings(shape: Shape) -> dict[str, Any]:
         "enable_moe_block": False,
         "use_double_wide_mlp": False,
         "rope_parameters": {
-            SLIDING: {"rope_type": "default", "rope_theta": _THETA[SLIDING]},
-            FULL: {"rope_type": "proportional", "partial_rotary_factor": ROTATED, "rope_theta": _THETA[FULL]},
+            SLIDING: {"rope_type": "default", "rope_theta": THETA[SLIDING]},
+            FULL: {"rope_type": "proportional", "partial_rotary_factor": ROTATED, "rope_theta": THETA[FULL]},
         },
         "pad_token_id": 0,
         "eos_token_id": 1,
@@ -135,7 +135,7 @@ def add_settings(writer: GGUFWriter, shape: Shape) -> None:
         writer.add_uint32(f"{prefix}.{key}", value)
     writer.add_array(f"{prefix}.attention.sliding_window_pattern", [kind == SLIDING for kind in shape.kinds])
     writer.add_float32(f"{prefix}.attention.layer_norm_rms_epsilon", _EPSILON)
-    writer.add_float32(f"{prefix}.rope.freq_base", _THETA[FULL])
-    writer.add_float32(f"{prefix}.rope.freq_base_swa", _THETA[SLIDING])
+    writer.add_float32(f"{prefix}.rope.freq_base", THETA[FULL])
+    writer.add_float32(f"{prefix}.rope.freq_base_swa", THETA[SLIDING])
     # Without the setting llama.cpp takes 30.
     writer.add_float32(f"{prefix}.final_logit_softcapping", shape.cap)

@@ -6,7 +6,6 @@ It knows the bug. What it says can be found in what it was shown, so that a mode
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from agent.messages import ToolCall
@@ -20,7 +19,6 @@ from training.repositories import Case
 Answer = Callable[["Teacher", Request], list[int]]
 """The ids that answer a request; none where there is no right answer to it."""
 
-_LOOKED_AT = 40  # lines
 _FENCE = "```python\n"
 
 
@@ -78,24 +76,19 @@ class Teacher:
 
 
 def with_tools(case: Case, *, thinks: bool) -> list[Answer]:
-    """Look at the place, change it, and tell what was changed."""
+    """Change the place, which the prompt shows, and tell what was changed."""
     old, new = case.bug.repair()
     thought = f"The mistake is in this line:\n{old.strip()}" if thinks else ""
 
-    def look(teacher: Teacher, request: Request) -> list[int]:
-        # The prompt tells which lines it leaves out above the function.
-        pattern = rf"# \.\.\. lines \d+-(\d+) \.\.\.\n\s*def {re.escape(case.specimen.name)}\b"
-        left_out = re.search(pattern, teacher.prompt(request))
-        start = {"offset": int(left_out[1])} if left_out else {}
-        return teacher.call("read", "", path=case.path, limit=_LOOKED_AT, **start)
-
-    def mend(teacher: Teacher, _: Request) -> list[int]:
+    def mend(teacher: Teacher, request: Request) -> list[int]:
+        if old not in teacher.prompt(request):
+            return []  # nobody could know
         return teacher.call("edit", thought, path=case.path, edits=[{"old": old, "new": new}])
 
     def tell(teacher: Teacher, _: Request) -> list[int]:
-        return teacher.words(f"Corrected `{case.specimen.name}` in {case.path}.")
+        return teacher.words(f"Corrected {case.path}.")
 
-    return [look, mend, tell]
+    return [mend, tell]
 
 
 def with_code(case: Case) -> list[Answer]:

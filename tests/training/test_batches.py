@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from training.batches import CURRICULUM, PROMPT_WEIGHT, Batches, make_batch
+from training.batches import CHANGED_WEIGHT, CURRICULUM, PROMPT_WEIGHT, Batches, changed, make_batch
 from training.samples import Sample
 
 GROUPS = {
@@ -36,7 +37,39 @@ def test_what_is_said_counts_most_and_what_all_sessions_share_not_at_all() -> No
     assert not batch.weights[0, 201:].any()
 
 
-def test_the_curriculum_ends_with_sessions() -> None:
+def test_only_the_last_stage_has_what_all_sessions_share() -> None:
+    assert [stage.whole for stage in CURRICULUM] == [False] * (len(CURRICULUM) - 1) + [True]
     assert CURRICULUM[-1].until == 1.0
-    kinds = [Batches(GROUPS, 2048, 8000, seed=0).at(step).ids.shape[1] for step in (0, 1, 7990, 7991)]
-    assert max(kinds[:2]) <= max(kinds[2:])
+    early, late = (Batches({"session": GROUPS["session"]}, 2048, 8000, seed=0).at(step) for step in (4000, 7990))
+    assert (early.shared, late.shared) == (0, 50)
+    # What was said stays said, and the first id is that of every sequence.
+    assert (early.ids[:, 0] == 2).all()
+    assert early.weights[0].tolist().count(1.0) == late.weights[0].tolist().count(1.0) == 20
+    assert early.ids[0, early.weights[0] == 1.0].tolist() == late.ids[0, late.weights[0] == 1.0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "differs"),
+    [
+        ((600, 601, 602), (600, 700, 602), (601,)),
+        ((600, 601, 602), (600, 602), (601,)),
+        ((600, 602), (600, 601, 602), (602,)),
+        ((600, 601, 602, 603), (600, 603), (601, 602)),
+        ((600, 600), (600,), (600,)),
+        ((600,), (601,), (600,)),
+    ],
+)
+def test_where_a_replacement_differs_counts_most(
+    new: tuple[int, ...], old: tuple[int, ...], differs: tuple[int, ...]
+) -> None:
+    ids = (2, 510, 511, 52, *new, 52, 512, 52, *old, 52, 513, 52, 610, 52, 514)
+    sample = Sample(ids, ((2, len(ids)),), "off_by_one")
+    assert tuple(ids[place] for place in changed(sample)) == differs
+    weights = make_batch([sample]).weights[0]
+    assert (weights == np.float32(CHANGED_WEIGHT)).sum() == len(differs)
+
+
+def test_what_a_batch_shares_counts_as_nothing() -> None:
+    samples = [Sample((2, *range(500, 1600)), ((1050, 1060),), "off_by_one", static=1000) for _ in range(4)]
+    batch = Batches({"session": samples}, 1024, 100, seed=0).at(99)
+    assert len(batch.ids) == 8  # of 101 own ids each, in pieces of 64

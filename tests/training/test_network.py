@@ -46,7 +46,7 @@ def run_of(shape: Shape, steps: int, path: Path | None = None) -> Any:
     train, checkpoints, models = load("train"), load("checkpoints"), load("models")
     model = models.make_target(shape)
     models.initialise(model, 0)
-    run = checkpoints.Run(model, train.make_optimizer(model))
+    run = checkpoints.Run(model, train.Optimizers(model))
     if path is not None:
         assert run.load(path, train.device())
     chance = np.random.default_rng(0)
@@ -95,9 +95,32 @@ def test_the_drafter_learns_what_the_target_says(shape: Shape) -> None:
     for model in (target, drafter):
         models.initialise(model, 0)
     target.eval().requires_grad_(False)
-    run = checkpoints.Run(drafter, train.make_optimizer(drafter))
+    run = checkpoints.Run(drafter, train.Optimizers(drafter))
     samples = [Sample((2, *range(500, 530)), ((10, 30),), "session")]
     for _ in range(15):
-        drafting.train(run, (target, shape), samples, train.Plan(15, 1e-2, 15), 0)
+        drafting.train(run, (target, shape), [samples], train.Plan(15, 1e-2, 15), 0)
     assert run.losses[-1] < run.losses[0]
     assert len(drafting.judge((target, drafter), shape, samples)) == drafting.AHEAD
+
+
+def test_a_target_begins_with_copying(vocabulary: Vocabulary) -> None:
+    train, models, copying = load("train"), load("models"), load("copying")
+    shape = Shape(len(vocabulary.tokens))
+    chance = np.random.default_rng(0)
+    first = chance.permutation(np.arange(494, shape.vocabulary))[:60].tolist()
+    sample = Sample((2, *first, *first), ((62, 121),), "repeat")
+    found: list[float] = []
+    for copies in (False, True):
+        model = models.make_target(shape)
+        models.initialise(model, 0)
+        if copies:
+            copying.begin_with_copying(model, shape, 0)
+        found.append(train.judge(model, shape, [sample])["right"])
+    assert found[0] < 0.2
+    assert found[1] > 0.5
+
+
+def test_a_shape_without_room_for_codes_is_refused(shape: Shape) -> None:
+    models, copying = load("models"), load("copying")
+    with pytest.raises(ValueError, match="no room"):
+        copying.begin_with_copying(models.make_target(shape), shape, 0)

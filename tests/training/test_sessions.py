@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from tests.constructed_gemma4 import small_vocabulary
 from training.bugs import Bug
 from training.cut import open_tokenizer, write_vocabulary
-from training.drills import Writer, drills, texts
+from training.drills import Writer, drills, repeats, texts
 from training.repositories import lay_out
 from training.runner import Runner
 from training.samples import Sample, read_samples, write_samples
@@ -51,24 +53,23 @@ def bug(specimen: Specimen, runner: Runner) -> Bug:
 
 
 def said(sample: Sample, tokenizer: LlamaCppTokenizer) -> list[str]:
-    return [b"".join(map(tokenizer.piece, sample.ids[start:end])).decode() for start, end in sample.said]
+    return [text_of(sample.ids[start:end], tokenizer) for start, end in sample.said]
 
 
 @pytest.mark.parametrize("thinks", [False, True])
-def test_a_session_with_tools_looks_changes_and_tells(
+def test_a_session_with_tools_changes_and_tells(
     specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path, thinks: bool
 ) -> None:
     sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, Manner(thinks=thinks))
     assert sample is not None
-    look, mend, tell = said(sample, tokenizer)
+    mend, tell = said(sample, tokenizer)
     old, new = bug.repair()
-    assert "call:read{" in look
-    assert look.endswith("<|tool_response>")
+    assert mend.endswith("<|tool_response>")
     assert f'new:<|"|>{new}<|"|>,old:<|"|>{old}<|"|>' in mend
     assert ("The mistake is in this line" in mend) is thinks
     assert tell.endswith("<turn|>")
     assert 0 < sample.static < sample.said[0][0]
-    whole = b"".join(map(tokenizer.piece, sample.ids)).decode()
+    whole = text_of(sample.ids, tokenizer)
     assert whole.startswith("<bos><|turn>system\n")
     assert "declaration:edit{" in whole
     assert "assert " + specimen.examples[0][0].split("(")[0] in whole
@@ -99,16 +100,43 @@ def test_samples_come_back_as_they_were_and_half_a_line_does_not(tmp_path: Path)
     assert samples[0].mask.tolist() == [False, True, True]
 
 
+def text_of(ids: Sequence[int], tokenizer: LlamaCppTokenizer) -> str:
+    return b"".join(map(tokenizer.piece, ids)).decode()
+
+
+def test_a_session_whose_answer_cannot_be_seen_is_none(
+    specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path
+) -> None:
+    case = lay_out(specimen, bug, tmp_path, 0)
+    elsewhere = replace(bug, text=bug.text + "unseen = 0\n" * 2, start=len(bug.text), end=len(bug.text) + 6)
+    assert record(replace(case, bug=elsewhere), tokenizer, runner) is None
+
+
 def test_drills_say_what_their_question_holds(tokenizer: LlamaCppTokenizer) -> None:
     found = list(drills(SOURCE, Writer(tokenizer), 0))
-    assert {sample.kind for sample in found} == {"drill copying", "drill editing", "drill finding"}
+    assert "drill several" in {sample.kind for sample in found}
     for sample in found:
         (answer,) = said(sample, tokenizer)
-        old = answer.split('old:<|"|>')[1].split("<|")[0]
-        question = b"".join(map(tokenizer.piece, sample.ids[: sample.said[0][0]])).decode()
-        assert old in question
-        if sample.kind == "drill copying":
-            assert answer.split('new:<|"|>')[1].split("<|")[0] in question
+        question = text_of(sample.ids[: sample.said[0][0]], tokenizer)
+        olds = [piece.split("<|")[0] for piece in answer.split('old:<|"|>')[1:]]
+        assert olds
+        assert len(olds) > 1 or sample.kind != "drill several"
+        code = question.split("```python\n")[1].split("\n```")[0]
+        for old, new in zip(olds, (piece.split("<|")[0] for piece in answer.split('new:<|"|>')[1:]), strict=True):
+            assert code.split("\n").count(old) == 1
+            code = code.replace(old, new)
+        assert code in SOURCE.path.read_text()
+
+
+def test_what_is_said_in_repeats_was_there_before(tokenizer: LlamaCppTokenizer) -> None:
+    found = list(repeats(SOURCE, Writer(tokenizer), 0))
+    assert found
+    for sample in found:
+        ((start, end),) = sample.said
+        assert set(sample.ids[start:end]) <= set(sample.ids[1:start])
+        pairs = list(itertools.pairwise(sample.ids[1:start]))
+        again = [pair in pairs for pair in itertools.pairwise(sample.ids[start:end])]
+        assert sum(again) > 0.8 * len(again)
 
 
 def test_texts_are_the_file_in_pieces(tokenizer: LlamaCppTokenizer) -> None:

@@ -9,11 +9,35 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from agent.models.display import duration_text
+
+
+class Optimizer(Protocol):
+    """What changes a model's weights."""
+
+    def set_rate(self, rate: float) -> None:
+        """The rate of the next step."""
+        ...
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        ...
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        ...
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """What the next step depends on."""
+        ...
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        ...
 
 
 @dataclass
@@ -21,7 +45,7 @@ class Run:
     """What goes on from step to step; ``step`` counts the steps that are done, ``seconds`` those spent on them."""
 
     model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     step: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list[float])

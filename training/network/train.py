@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ from torch.nn import functional
 from training.batches import Batch, Batches, make_batch
 from training.convert import save_weights
 from training.network.checkpoints import Run, time_left, wait_while
+from training.network.copying import begin_with_copying
 from training.network.models import head, hidden_behind, initialise, make_target, weights_of
 from training.samples import Sample, read_samples
 from training.shape import Shape
@@ -33,8 +33,10 @@ from training.vocabulary import read_vocabulary
 
 _BETAS = (0.9, 0.95)
 _DECAY = 0.1
-_WARM_UP = 0.03  # the share of all steps in which the rate rises
+_WARM_UP = 0.02  # the share of all steps in which the rate rises
+_COOLING = 0.6  # the share of all steps after which it falls
 _LAST_RATE = 0.05  # of the highest
+_MATRIX_RATE = 4.0  # of the other weights' rate: Muon takes larger steps well
 _CLIP = 1.0
 
 
@@ -52,12 +54,12 @@ class Plan:
         return cls(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
 
     def rate_at(self, step: int) -> float:
-        """Rising, then falling along half a cosine."""
+        """Rising, then constant, then falling along a line."""
         warm = max(1, round(self.steps * _WARM_UP))
         if step < warm:
             return self.rate * (step + 1) / warm
-        done = (step - warm) / max(1, self.steps - warm)
-        return self.rate * (_LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+        cooled = max(0.0, step / max(1, self.steps) - _COOLING) / (1 - _COOLING)
+        return self.rate * (1 - (1 - _LAST_RATE) * min(1.0, cooled))
 
 
 def options(about: str, *, needs: str, steps: int) -> argparse.ArgumentParser:
@@ -84,12 +86,47 @@ def half(place: torch.device) -> Any:
     return torch.autocast("cuda", torch.bfloat16) if place.type == "cuda" else nullcontext()
 
 
-def make_optimizer(model: torch.nn.Module) -> torch.optim.AdamW:
-    """AdamW; norms do not decay."""
-    matrices = [each for each in model.parameters() if each.requires_grad and each.ndim > 1]
-    vectors = [each for each in model.parameters() if each.requires_grad and each.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": _DECAY}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS)
+class Optimizers:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms, as one.
+
+    Muon learns to copy in about half the steps; embeddings, whose rows are rarely used, are none of its matters.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        named = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
+        inner = [each for name, each in named if each.ndim == 2 and "embed" not in name and "lm_head" not in name]
+        tables = [each for name, each in named if each.ndim == 2 and ("embed" in name or "lm_head" in name)]
+        norms = [each for _, each in named if each.ndim < 2]
+        groups = [{"params": tables, "weight_decay": 0.01}, {"params": norms, "weight_decay": 0.0}]
+        self._each: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.AdamW(groups, lr=0.0, betas=_BETAS),
+            torch.optim.Muon(inner, lr=0.0, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw"),
+        )
+
+    def set_rate(self, rate: float) -> None:
+        """The rate of the next step."""
+        for optimizer, factor in zip(self._each, (1.0, _MATRIX_RATE), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for each in self._each:
+            each.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        for each in self._each:
+            each.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """What the next step depends on."""
+        return [each.state_dict() for each in self._each]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Go on from what ``state_dict`` gave."""
+        for each, state in zip(self._each, states, strict=True):
+            each.load_state_dict(state)
 
 
 def loss_of(target: Any, shape: Shape, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -115,11 +152,10 @@ def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable
     while run.step < plan.stop:
         began = time.monotonic()
         batch = batches.at(run.step)
-        for group in run.optimizer.param_groups:
-            group["lr"] = plan.rate_at(run.step)
+        run.optimizer.set_rate(plan.rate_at(run.step))
         with half(place):
             loss, _ = loss_of(run.model, shape, batch)
-        run.optimizer.zero_grad(set_to_none=True)
+        run.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(run.model.parameters(), _CLIP)
         run.optimizer.step()
@@ -131,34 +167,34 @@ def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable
 
 @torch.no_grad()
 def judge(model: Any, shape: Shape, samples: Sequence[Sample]) -> dict[str, float]:
-    """How well what the model has to say is guessed: loss a token, and the share of samples said without a mistake.
+    """How well what the model has to say is guessed: loss a token, the share of tokens guessed right, and the share of
+    samples said without a mistake.
 
     Where every token is the likeliest, decoding without chance gives exactly that answer.
     """
     place = next(model.parameters()).device
     model.eval()
-    losses, whole = list[float](), list[bool]()
+    losses, shares, whole = list[float](), list[float](), list[bool]()
     for sample in samples:
         batch = make_batch([sample])
         only_said = replace(batch, weights=(batch.weights >= 1.0).astype(np.float32), shared=0)
         with half(place):
             loss, right = loss_of(model, shape, only_said)
         losses.append(float(loss))
+        shares.append(float(right.float().mean()))
         whole.append(bool(right.all()))
     model.train()
-    return {"loss": sum(losses) / len(losses), "without a mistake": sum(whole) / len(whole)}
+    means = {"loss": losses, "right": shares, "without a mistake": whole}
+    return {name: round(sum(each) / len(each), 4) for name, each in means.items()}
 
 
-def grouped(samples: Iterable[Sample]) -> tuple[dict[str, list[Sample]], list[Sample]]:
-    """Samples for training by group (text, drill, session), and the sessions that are held out."""
-    groups: dict[str, list[Sample]] = {"text": [], "drill": [], "session": []}
-    held_out: list[Sample] = []
+def grouped(samples: Iterable[Sample]) -> tuple[dict[str, list[Sample]], dict[str, list[Sample]]]:
+    """Samples by group (text, repeat, drill, session): those for training, and those that are held out."""
+    groups: dict[str, list[Sample]] = {"text": [], "repeat": [], "drill": [], "session": []}
+    held_out: dict[str, list[Sample]] = {name: [] for name in groups}
     for sample in samples:
-        group = "text" if sample.kind == "text" else "drill" if sample.kind.startswith("drill") else "session"
-        if not sample.held_out:
-            groups[group].append(sample)
-        elif group == "session":
-            held_out.append(sample)
+        first = sample.kind.split()[0]
+        (held_out if sample.held_out else groups)[first if first in groups else "session"].append(sample)
     return groups, held_out
 
 
@@ -166,6 +202,7 @@ def main() -> None:
     """The command line."""
     parser = options(__doc__ or "", needs="a folder with vocabulary.gguf and *.jsonl", steps=4000)
     parser.add_argument("--tokens", type=int, default=8192, help="a step")
+    parser.add_argument("--judged", type=int, default=100, help="held-out samples of each group that are looked at")
     args = parser.parse_args()
     shape = Shape(len(read_vocabulary(args.data / "vocabulary.gguf").tokens))
     groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
@@ -173,12 +210,18 @@ def main() -> None:
     place = device()
     model: Any = make_target(shape)
     initialise(model, args.seed)
+    begin_with_copying(model, shape, args.seed)
     model.to(place)
-    run = Run(model, make_optimizer(model))
+    run = Run(model, Optimizers(model))
     checkpoint = args.out / "target.checkpoint"
     run.load(checkpoint, place)
     if place.type == "cuda":
         model.model.compile()
+
+    def tell() -> None:
+        for name, samples in held_out.items():
+            if samples and name != "text":
+                print(json.dumps({"step": run.step, name: judge(model, shape, samples[: args.judged])}), flush=True)
 
     def report(tokens: int) -> None:
         if run.step % 10 == 0 or run.step == 1:
@@ -187,13 +230,13 @@ def main() -> None:
             print(json.dumps({**line, "left": time_left(run, plan.steps)}), flush=True)
         if run.step % args.save_every == 0:
             run.save(checkpoint)
+            tell()
         wait_while(args.pause)
 
     train(run, shape, Batches(groups, args.tokens, args.steps, args.seed), plan, report)
     run.save(checkpoint)
     save_weights(args.out / "target.npz", shape, weights_of(model))
-    if held_out:
-        print(json.dumps(judge(model, shape, held_out[:200])))
+    tell()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.batches import bare
 from training.convert import load_weights, save_weights
 from training.network.checkpoints import Run, time_left, wait_while
 from training.network.models import (
@@ -32,11 +33,12 @@ from training.network.models import (
     read,
     weights_of,
 )
-from training.network.train import Plan, device, grouped, half, make_optimizer, options
+from training.network.train import Optimizers, Plan, device, grouped, half, options
 from training.samples import Sample, read_samples
 from training.shape import Shape
 
 AHEAD = 3
+_DRAWN = 2  # samples of each group in a step
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +75,19 @@ def guess(pair: tuple[Any, Any], shape: Shape, sample: Sample) -> Guesses:
     return Guesses(torch.stack(losses).mean(), tuple(right), len(rows))
 
 
-def train(run: Run, frozen: tuple[Any, Shape], samples: Sequence[Sample], plan: Plan, seed: int) -> None:
-    """One step: a few samples drawn by seed and step; ``frozen`` is the target. Saving is left to the caller."""
+def train(run: Run, frozen: tuple[Any, Shape], groups: Sequence[Sequence[Sample]], plan: Plan, seed: int) -> None:
+    """One step: samples drawn by seed and step, as many of each group; ``frozen`` is the target.
+
+    Saving is left to the caller.
+    """
     target, shape = frozen
     chance = np.random.default_rng((seed, run.step))
     began = time.monotonic()
-    for group in run.optimizer.param_groups:
-        group["lr"] = plan.rate_at(run.step)
-    run.optimizer.zero_grad(set_to_none=True)
+    run.optimizer.set_rate(plan.rate_at(run.step))
+    run.optimizer.zero_grad()
     place = next(run.model.parameters()).device
     total = 0.0
-    drawn = [samples[int(chance.integers(len(samples)))] for _ in range(4)]
+    drawn = [bare(group[int(chance.integers(len(group)))]) for group in groups for _ in range(_DRAWN)]
     for sample in drawn:
         with half(place):
             loss = guess((target, run.model), shape, sample).loss / len(drawn)
@@ -109,7 +113,7 @@ def main() -> None:
     parser = options(__doc__ or "", needs="a folder with *.jsonl and target.npz", steps=2000)
     args = parser.parse_args()
     groups, held_out = grouped(each for path in sorted(args.data.glob("*.jsonl")) for each in read_samples(path))
-    samples = groups["session"] or groups["drill"]
+    samples = [group for group in (groups["session"], groups["drill"]) if group]
     place = device()
     shape, weights = load_weights(args.data / "target.npz")
     target: Any = make_target(shape)
@@ -119,7 +123,7 @@ def main() -> None:
     drafter: Any = make_drafter(own)
     initialise(drafter, args.seed)
     drafter.to(place)
-    run = Run(drafter, make_optimizer(drafter))
+    run = Run(drafter, Optimizers(drafter))
     checkpoint = args.out / "drafter.checkpoint"
     run.load(checkpoint, place)
     plan = Plan.of(args)
@@ -133,7 +137,15 @@ def main() -> None:
         wait_while(args.pause)
     run.save(checkpoint)
     save_weights(args.out / "drafter.npz", own, weights_of(drafter))
-    print(json.dumps({"accepted": judge((target, drafter), shape, (held_out or list(samples))[:100])}))
+    print(
+        json.dumps(
+            {
+                "accepted": judge(
+                    (target, drafter), shape, (held_out["session"] or held_out["drill"] or samples[0])[:100]
+                )
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
