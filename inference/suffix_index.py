@@ -67,6 +67,7 @@ class SuffixIndex:
         """Add tokens at the end."""
         if len(self.text) + len(tokens) > self._capacity:
             self._forget(len(tokens))
+        self.dropped += max(0, len(tokens) - self._capacity)
         self._add(tokens[-self._capacity :])
 
     def _add(self, tokens: Sequence[int]) -> None:

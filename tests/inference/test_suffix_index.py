@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inference.suffix_index import LEAST, LONGEST, Match, SuffixIndex
@@ -74,6 +74,8 @@ def test_nothing_matches_across_a_break() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 3), max_size=90), max_size=8))
+@example([[0] * 41])
+@example([[1, 2], [0] * 90, [3]])
 def test_memory_is_bounded_and_what_is_kept_is_the_end(pieces: list[list[int]]) -> None:
     index = SuffixIndex(capacity=40)
     everything: list[int] = []

@@ -24,7 +24,8 @@ READ = Call("read", {"path": "orders.py"})
 
 
 async def on(window: Window, screen: type[object]) -> None:
-    await window.until(lambda: isinstance(window.app.screen, screen))
+    """Until such a screen is there and drawn."""
+    await window.until(lambda: isinstance(window.app.screen, screen) and bool(window.screen_text.strip()))
 
 
 def test_an_engine_that_dies_in_the_middle_is_a_sentence_and_the_next_message_is_tried(door: Door) -> None:
