@@ -5,10 +5,8 @@ It changes no file and knows nothing of symbols (``tools.code`` does).
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +14,8 @@ from functools import cache
 from pathlib import PurePath
 
 from tree_sitter import Language, Node, Parser, Tree
+
+from tools.python_tree import parse_python
 
 MAX_BYTES = 1_000_000  # larger files are generated data; parsing them would be felt
 MAX_ERRORS = 5
@@ -140,16 +140,13 @@ def _python_problems(text: str, lines: list[str], found: list[SyntaxProblem]) ->
     tree-sitter lets wrong indentation pass; Python's parser of this version does not know the syntax of newer ones.
     So an error counts when both see one, or when Python sees a wrong indentation or a print of Python 2.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except SyntaxError as error:
-        certain = isinstance(error, IndentationError) or error.msg.startswith("Missing parentheses in call")
-        if not found and not certain:
-            return []
-        row = max(1, min(error.lineno or 1, len(lines)))
-        return [SyntaxProblem(row, lines[row - 1], error.msg)]
-    except (ValueError, MemoryError, RecursionError):  # NUL bytes, or nested too deeply for this parser
+    parsed = parse_python(text)
+    if parsed is None:
         return found
-    return []
+    if not isinstance(parsed, SyntaxError):
+        return []
+    certain = isinstance(parsed, IndentationError) or parsed.msg.startswith("Missing parentheses in call")
+    if not found and not certain:
+        return []
+    row = max(1, min(parsed.lineno or 1, len(lines)))
+    return [SyntaxProblem(row, lines[row - 1], parsed.msg)]

@@ -14,6 +14,7 @@ from agent.model.formats import json_repair
 from agent.model.formats.base import ToolSchemas
 from agent.model.formats.coercion import coerce
 from agent.model.formats.schema import mapping, mapping_or_none, properties, sequence
+from tools.python_tree import python_tree
 
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input")
@@ -69,11 +70,9 @@ def calls_from_python(body: str, tools: ToolSchemas, source: str) -> list[FoundC
     """``read(path="a.py")`` or ``print(default_api.read(path="a.py"))``, literals only; none for other code."""
     if "(" not in body:
         return []
-    try:
-        tree = ast.parse(body)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return []
-    calls = [_python_call(node, tools, source) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    tree = python_tree(body)
+    nodes = ast.walk(tree) if tree else ()
+    calls = [_python_call(node, tools, source) for node in nodes if isinstance(node, ast.Call)]
     return [call for call in calls if call is not None]
 
 
