@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from agent.evidence import Evidence, Sources
-from agent.proposal import Edit, replacing_lines
+from agent.proposal import Edit
 
 _AT = r"^(?P<path>[^\s:(][^\n:(]*?)(?::(?P<line>\d+):(?P<column>\d+)|\((?P<l>\d+),(?P<c>\d+)\))(?::| -) "
 
@@ -46,23 +45,22 @@ def compiler_hints(evidence: Evidence, sources: Sources) -> list[tuple[Edit, ...
 
     First with the first missing sign of a file only (the others may follow from it), then with all of them.
     """
-    changes: dict[str, dict[_Change, None]] = {}
+    changes: dict[str, set[_Change]] = {}
     for printed, change in _proposed(evidence):
         path = sources.relative(printed)
         if path is not None and not sources.is_test(path):
-            changes.setdefault(path, {})[change] = None
-    careful = {
-        path: [*(c for c in found if c.old or not c.line), *_first_sign(found)] for path, found in changes.items()
-    }
+            changes.setdefault(path, set()).add(change)
+    careful = {path: found - set(_signs(found)[1:]) for path, found in changes.items()}
     tries = [_edits(each, sources) for each in (careful, changes)]
     return [edits for edits in dict.fromkeys(tries) if edits]
 
 
-def _first_sign(changes: Iterable[_Change]) -> list[_Change]:
-    return sorted(change for change in changes if change.line and not change.old)[:1]
+def _signs(changes: Iterable[_Change]) -> list[_Change]:
+    """Those that put in a sign, from the top of the file on."""
+    return sorted(change for change in changes if change.line and not change.old)
 
 
-def _edits(changes: Mapping[str, Iterable[_Change]], sources: Sources) -> tuple[Edit, ...]:
+def _edits(changes: Mapping[str, set[_Change]], sources: Sources) -> tuple[Edit, ...]:
     edits = (_edit(path, sources.text(path), found) for path, found in sorted(changes.items()))
     return tuple(edit for edit in edits if edit is not None)
 
@@ -88,20 +86,18 @@ def _place(match: re.Match[str]) -> tuple[int, int]:
     return int(match["line"] or match["l"]), int(match["column"] or match["c"])
 
 
-def _edit(path: str, text: str, changes: Iterable[_Change]) -> Edit | None:
+def _edit(path: str, text: str, changes: set[_Change]) -> Edit | None:
     """The changes as one edit, the last ones first so that places stay where they are; None where nothing fits."""
     lines = text.split("\n")
-    before = list(lines)
+    count = len(lines)
     for change in sorted(changes, reverse=True):
         if change.line == 0:
             includes = [number for number, line in enumerate(lines) if line.startswith("#include")]
             lines.insert(includes[-1] + 1 if includes else 0, change.new)
-        elif change.line <= len(before):
+        elif change.line <= count:
             _apply(change, lines)
-    if lines == before:
-        return None
-    same = next(n for n, (old, new) in enumerate(zip_longest(before, lines)) if old != new)
-    return replacing_lines(path, before, (same + 1, len(before)), lines[same:])
+    new = "\n".join(lines)
+    return Edit(path, text, new) if new != text else None
 
 
 def _apply(change: _Change, lines: list[str]) -> None:

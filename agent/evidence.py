@@ -78,6 +78,15 @@ class Sources:
             printed = path.as_posix()
         return printed if printed in self.paths else None
 
+    def places(self, failure: FailedTest) -> list[tuple[str, int]]:
+        """The places of a failure that lie in the workspace, as paths and lines; outer ones first."""
+        return [(path, place.line) for place in failure.places if (path := self.relative(place.path)) is not None]
+
+    def raised_at(self, failure: FailedTest) -> tuple[str, int] | None:
+        """The innermost of these; None where that is a test, or there is none."""
+        innermost = self.places(failure)[-1:]
+        return next((place for place in innermost if not self.is_test(place[0])), None)
+
     def text(self, path: str) -> str:
         """The file's text; empty when it is gone, too large or cannot be read."""
         if path not in self._texts:
@@ -143,13 +152,12 @@ def _add(found: dict[tuple[str, str], Suspect], suspect: Suspect) -> None:
 
 def _test_code(failure: FailedTest, sources: Sources) -> Excerpt | None:
     """The source of a failing test: the definition around the first place in a test file."""
-    for place in failure.places:
-        path = sources.relative(place.path)
-        if path is None or not sources.is_test(path):
+    for path, line in sources.places(failure):
+        if not sources.is_test(path):
             continue
-        symbol = sources.around(path, place.line)
+        symbol = sources.around(path, line)
         if symbol is None or symbol.kind in {"class", "module"}:
-            return sources.lines(path, place.line - 5, place.line + 3)
+            return sources.lines(path, line - 5, line + 3)
         return sources.lines(path, symbol.start_line, symbol.end_line)
     return None
 
@@ -165,10 +173,9 @@ def _from_frames(places: Sequence[Place], sources: Sources) -> Iterable[Suspect]
 
 def _called(failure: FailedTest, excerpt: Excerpt | None, sources: Sources) -> Iterable[tuple[str, int]]:
     """Names in the failing test that may be the code under test: those on the failing lines are worth most."""
-    for place in failure.places:
-        path = sources.relative(place.path)
-        if path is not None and sources.is_test(path):
-            for name in _NAME.findall(sources.lines(path, place.line, place.line).text):
+    for path, line in sources.places(failure):
+        if sources.is_test(path):
+            for name in _NAME.findall(sources.lines(path, line, line).text):
                 yield name, 60
     if excerpt is not None:
         for name in _NAME.findall(excerpt.text):

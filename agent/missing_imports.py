@@ -50,17 +50,18 @@ class Import:
 
 def missing_imports(evidence: Evidence, sources: Sources) -> list[tuple[Import, Edit]]:
     """Imports of names that failures call unknown, and their edits where the name was used; the likeliest first."""
-    found: dict[Edit, Import] = {}
+    unknown: dict[tuple[str, str], None] = {}
     for failure, _ in evidence.tests:
-        places = [sources.relative(place.path) for place in failure.places]
-        path = next((each for each in reversed(places) if each is not None), None)
-        if path is None or not path.endswith(".py") or sources.is_test(path):
-            continue
-        for name in _UNKNOWN.findall(failure.text) or _UNKNOWN.findall(failure.reason):
-            for each in origins(name, path, sources)[:_MOST]:
-                edit = added(each, path, sources.text(path))
-                if edit is not None:
-                    found.setdefault(edit, each)
+        place = sources.raised_at(failure)
+        if place is not None and place[0].endswith(".py"):
+            names = _UNKNOWN.findall(failure.text) or _UNKNOWN.findall(failure.reason)
+            unknown |= dict.fromkeys((name, place[0]) for name in names)
+    found: dict[Edit, Import] = {}
+    for name, path in unknown:
+        for each in origins(name, path, sources)[:_MOST]:
+            edit = added(each, path, sources.text(path))
+            if edit is not None:
+                found.setdefault(edit, each)
     return [(each, edit) for edit, each in found.items()]
 
 

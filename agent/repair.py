@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
-from agent.attempts import Attempt, Shape, direct_attempts, stated_attempts, tool_attempts
+from agent.attempts import FEW_CHANGES, Attempt, Shape, direct_attempts, stated_attempts, tool_attempts
 from agent.briefing import Briefing, code_without, describe_failures
 from agent.compiler_hints import compiler_hints
 from agent.errors import AgentError
@@ -28,8 +28,10 @@ from agent.rewind import Mark
 from agent.run import Limits, RunOptions
 from agent.session import Session
 from agent.small_changes import (
+    Files,
     Preferences,
     SmallChange,
+    files_after,
     likely_changes,
     missing_returns,
     misspellings,
@@ -45,9 +47,7 @@ Emit = Callable[[AgentEvent], None]
 # What the failure names is tried for so long, going by how long the tests took, before the model is asked.
 _STATED_SECONDS = 30.0
 _LEAST_STATED = 2
-# On two cores a small model writes a line a second; a few small changes cost a short reading and a test run each.
-_LONG_BODY = 12
-_LINES_A_SECOND = 4
+_LONG_BODY = 12  # lines; on two cores a small model writes one a second
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
 
@@ -199,7 +199,8 @@ class DirectRepair(Repair):
         lines = len(body_lines(shown[0], self._bench.sources)) if known else 0
         first = says_what_is_wrong(self._bench.evidence, self._bench.sources)
         hangs = self._first.timed_out
-        long = not hangs and lines >= max(_LONG_BODY, _LINES_A_SECOND * self._first.seconds)
+        # A few small changes cost a short reading and a run of the tests each.
+        long = not hangs and lines >= max(_LONG_BODY, (FEW_CHANGES + 1) * self._first.seconds)
         for attempt in direct_attempts(len(shown), lines, changes_first=first, long=long, hangs=hangs):
             if attempt.shape is not Shape.CHANGE or attempt.line < len(await self._ranked()):
                 yield attempt
@@ -298,13 +299,18 @@ class ToolRepair(Repair):
 
 def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:
     """What the failures themselves name, in words and as edits."""
-    return [
+    named = [
         *(("what the compiler proposes", edits) for edits in compiler_hints(evidence, sources)),
         *(("a sign or a depth that makes the file parse", (edit,)) for edit in syntax_repairs(evidence, sources)),
         *((str(wanted), (edit,)) for wanted, edit in missing_imports(evidence, sources)),
         *((words, (edit,)) for words, edit in misspellings(evidence, sources)),
         *(("the result returned", (edit,)) for edit in missing_returns(evidence, sources)),
     ]
+    # Two of them may name the same, in other words.
+    made: dict[Files, tuple[str, tuple[Edit, ...]]] = {}
+    for words, edits in named:
+        made.setdefault(files_after(edits, sources), (words, edits))
+    return list(made.values())
 
 
 def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:

@@ -22,6 +22,9 @@ from tools.syntax import language_of, parse
 Preferences = Callable[[str, str, Sequence[str]], Awaitable[Sequence[float]]]
 """``agent.model.Model.preferences``."""
 
+Files = tuple[tuple[str, str], ...]
+"""Paths and texts, by path."""
+
 _MOST_SUSPECTS = 3
 _MOST_LINES = 120  # of a definition: reading it should not take longer than writing it anew would
 _LEAST_ODDS = -4.0  # what is e**4 times less likely than what stands there is not tried
@@ -76,11 +79,18 @@ async def likely_changes(evidence: Evidence, sources: Sources, prefer: Preferenc
 
 def _each_once(changes: Iterable[SmallChange], sources: Sources) -> list[SmallChange]:
     """The changes without those that make the same of a file as one before: a method's, once more in its class."""
-    files: dict[tuple[str, str], SmallChange] = {}
+    made: dict[Files, SmallChange] = {}
     for change in changes:
-        edit = change.edit
-        files.setdefault((edit.path, sources.text(edit.path).replace(edit.old, edit.new, 1)), change)
-    return list(files.values())
+        made.setdefault(files_after([change.edit], sources), change)
+    return list(made.values())
+
+
+def files_after(edits: Iterable[Edit], sources: Sources) -> Files:
+    """Paths and texts of the files that the edits change."""
+    texts: dict[str, str] = {}
+    for edit in edits:
+        texts[edit.path] = texts.get(edit.path, sources.text(edit.path)).replace(edit.old, edit.new, 1)
+    return tuple(sorted(texts.items()))
 
 
 def misspellings(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]:
@@ -89,14 +99,13 @@ def misspellings(evidence: Evidence, sources: Sources) -> list[tuple[str, Edit]]
     Nothing has to be read for it: of such changes the model's opinion counts least.
     """
     found: dict[Edit, str] = {}
-    known = _names(evidence, sources)
     for failure, _ in evidence.tests:
-        places = [(path, place.line) for place in failure.places if (path := sources.relative(place.path))]
-        if not places or sources.is_test(places[-1][0]):
+        wrong_names, place = _wrong_names([failure]), sources.raised_at(failure)
+        if not wrong_names or place is None:
             continue
-        path, line = places[-1]
-        lines = sources.text(path).split("\n")
-        for wrong in sorted(_wrong_names([failure])):
+        path, line = place
+        lines, known = sources.text(path).split("\n"), _names(evidence, sources)
+        for wrong in sorted(wrong_names):
             for right in difflib.get_close_matches(wrong, sorted(known - {wrong}), _TRIED, _MUCH_ALIKE):
                 new = re.sub(rf"\b{wrong}\b", right, lines[line - 1]) if line <= len(lines) else ""
                 if new and new != lines[line - 1]:
@@ -206,7 +215,7 @@ def _bonus(evidence: Evidence, path: str, sources: Sources) -> Callable[[Mutant]
     """
     text = sources.text(path).encode("utf-8", "replace")
     failures = [failure for failure, _ in evidence.tests]
-    raised = {place.line for each in failures for place in each.places if sources.relative(place.path) == path}
+    raised = {line for each in failures for own, line in sources.places(each) if own == path}
     wrong, selfless, off_by_one = _wrong_names(failures), _without_self(failures), _off_by_one(failures)
 
     def bonus(mutant: Mutant) -> float:

@@ -18,20 +18,16 @@ _BELOW = 4  # lines in which a bracket may have to be closed
 _OPENS_A_BLOCK = re.compile(
     r"\s*(?:async\s+)?(?:def|class|if|elif|else|for|while|try|except|finally|with|match|case)\b"
 )
-_CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_CLOSERS = ")]}"
 _COMMENT = re.compile(r"\s*(?:#[^'\"]*)?$")
 _STEP = 4
 
 
 def syntax_repairs(evidence: Evidence, sources: Sources) -> list[Edit]:
     """Edits that make a file parse which a failure names and that does not; the likeliest first."""
-    found: dict[Edit, None] = {}
-    for failure, _ in evidence.tests:
-        for place in failure.places:
-            path = sources.relative(place.path)
-            if path is not None and path.endswith(".py") and not sources.is_test(path):
-                found |= dict.fromkeys(repairs(path, sources.text(path)))
-    return list(found)
+    paths = dict.fromkeys(path for failure, _ in evidence.tests for path, _ in sources.places(failure))
+    own = [path for path in paths if path.endswith(".py") and not sources.is_test(path)]
+    return [edit for path in own for edit in repairs(path, sources.text(path))]
 
 
 def repairs(path: str, text: str) -> list[Edit]:
@@ -42,10 +38,11 @@ def repairs(path: str, text: str) -> list[Edit]:
     lines = text.split("\n")
     found: dict[str, Edit] = {}
     for at, new in _candidates(error, lines):
-        if 1 <= at <= len(lines) and new != lines[at - 1 : at - 1 + len(new)]:
-            changed = "\n".join([*lines[: at - 1], *new, *lines[at - 1 + len(new) :]])
-            if len(found) < _MOST and changed not in found and syntax_error(changed) is None:
-                found[changed] = replacing_lines(path, lines, (at, at + len(new) - 1), new)
+        changed = "\n".join([*lines[: at - 1], *new, *lines[at - 1 + len(new) :]])
+        if changed not in found and syntax_error(changed) is None:
+            found[changed] = replacing_lines(path, lines, (at, at + len(new) - 1), new)
+            if len(found) == _MOST:
+                break
     return list(found.values())
 
 
@@ -65,12 +62,12 @@ def _candidates(error: SyntaxError, lines: list[str]) -> Iterator[tuple[int, lis
         at = (error.offset or 1) - 1
         here = lines[line - 1]
         yield line, [here[:at] + here[at + 1 :]]
-        for closer in _CLOSERS.values():
+        for closer in _CLOSERS:
             yield line, [here[:at] + closer + here[at:]]
     if "unterminated" in message:
         yield from ((line, [each]) for quote in "\"'" for each in _closed(lines[line - 1], quote))
     for number in range(above, min(line + _BELOW, len(lines)) + 1):
-        for closer in _CLOSERS.values():
+        for closer in _CLOSERS:
             yield from ((number, [each]) for each in _closed(lines[number - 1], closer))
     if "comma" in message:
         here, start, end = lines[line - 1], (error.offset or 1) - 1, error.end_offset or len(lines[line - 1])
@@ -100,18 +97,21 @@ def _depth(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
+def _code(line: str) -> str:
+    """A line without the comment at its end."""
+    return _COMMENT.sub("", line, count=1)
+
+
 def _at_the_end(line: str, sign: str) -> str:
     """``sign`` behind the code of a line, before its comment."""
-    comment = _COMMENT.search(line)
-    at = comment.start() if comment else len(line)
+    at = len(_code(line))
     return line[:at] + sign + line[at:]
 
 
 def _closed(line: str, sign: str) -> Iterator[str]:
     """``sign`` at the end of a line, or before what ends it: a colon, a comma, brackets."""
     yield _at_the_end(line, sign)
-    comment = _COMMENT.search(line)
-    code = line[: comment.start()] if comment else line
+    code = _code(line)
     for at in range(len(code) - 1, max(0, len(code) - 4), -1):
         if code[at] not in ":,)]}":
             break
