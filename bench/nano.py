@@ -1,8 +1,8 @@
 """Claims: the pair that we train repairs bugs in files it has never seen, its drafts are right, and it can review.
 
-Bugs of all kinds that ``training.bugs`` knows, in functions of sources that training leaves out: ``agent fix`` as a
-user runs it; drafting on the very prompts that it sends; a review of the change that brings a bug in, and of the one
-that takes it out, which nothing is to be said about; and the demo.
+Bugs of all kinds that ``training.bugs`` knows, in functions of sources that training leaves out: ``agent fix`` from
+the command line; drafting on the very prompts that it sends; a review of the change that brings a bug in, and of the
+one that takes it out, which nothing is to be said about; and the demo.
 
     python -m bench.nano [--model NAME] [--count 200] [--seconds 60] [--parts repair,drafts,review,demo]
 """

@@ -28,7 +28,7 @@ from tools.git_changes import ChangedFile
 _MOST_EXPLAINED = 3  # findings get the model's words; more of them nobody reads, and each costs seconds
 _NAMED = 5  # files in a note
 
-Wanted = Callable[[Sequence[Finding]], list[Finding]]
+Filter = Callable[[Sequence[Finding]], list[Finding]]
 """Leaves out findings that were accepted or are to be ignored."""
 
 
@@ -139,7 +139,7 @@ class ReviewJob:
             notes += judged.notes
         return Reviewed(tuple(ranked(wanted(findings))), tuple(notes), len(files))
 
-    async def _judged(self, files: Sequence[ChangedFile], change: Change, wanted: Wanted) -> _Judged:
+    async def _judged(self, files: Sequence[ChangedFile], change: Change, wanted: Filter) -> _Judged:
         judged = _Judged()
         try:
             async with asyncio.timeout(self._seconds_left()):
@@ -182,7 +182,7 @@ class ReviewJob:
         return list(judged.pieces)
 
     async def _judge_all(
-        self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged, wanted: Wanted
+        self, pieces: Sequence[_Piece], opened: OpenedReviewer, judged: _Judged, wanted: Filter
     ) -> None:
         """Short passages first: most is known when the time is over, and the first finding comes soon."""
         keys = {id(piece): piece.passage.key for piece in pieces}
@@ -223,7 +223,7 @@ class ReviewJob:
             asked = await opened.confirm(judged.suspicions)
             judged.suspicions[:] = [e for e in asked if e.finding.confidence >= self._options.min_confidence]
 
-    async def _word(self, opened: OpenedReviewer, judged: _Judged, wanted: Wanted) -> None:
+    async def _word(self, opened: OpenedReviewer, judged: _Judged, wanted: Filter) -> None:
         """Give the surest of the findings that will be shown the model's own words."""
         if opened.explain is None:
             return
@@ -248,7 +248,7 @@ def certain_checks(file: ChangedFile, change: Change) -> list[Finding]:
     return [*found, *check_names(file), *check_calls(file, repository.read), *check_callers(file, repository)]
 
 
-def _surest(judged: _Judged, wanted: Wanted) -> Finding | None:
+def _surest(judged: _Judged, wanted: Filter) -> Finding | None:
     found = wanted([suspicion.finding for suspicion in judged.suspicions])
     return max(found, key=lambda finding: finding.confidence, default=None)
 
