@@ -137,15 +137,8 @@ def main() -> None:
         wait_while(args.pause)
     run.save(checkpoint)
     save_weights(args.out / "drafter.npz", own, weights_of(drafter))
-    print(
-        json.dumps(
-            {
-                "accepted": judge(
-                    (target, drafter), shape, (held_out["session"] or held_out["drill"] or samples[0])[:100]
-                )
-            }
-        )
-    )
+    unseen = held_out["session"] or held_out["drill"] or samples[0]
+    print(json.dumps({"accepted": judge((target, drafter), shape, unseen[:100])}))
 
 
 if __name__ == "__main__":
