@@ -264,6 +264,7 @@ class ToolRepair(Repair):
         super().__init__(bench, first, origin)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
+        self._seen: dict[tuple[FileChange, ...], TestRun] = {}
 
     async def _asking(self) -> AsyncIterator[Attempt]:
         for attempt in tool_attempts():
@@ -276,10 +277,17 @@ class ToolRepair(Repair):
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         await self._ask(self._begin(attempt), RunOptions(limits, response))
         self._protect_tests()
-        if tuple(self._bench.session.changes_since(self._start)) == before:
+        changes = tuple(self._bench.session.changes_since(self._start))
+        if changes == before:
             self._bench.emit(Notice("The model changed nothing."))
             return None
-        return await self._judge()
+        if changes in self._seen:
+            self._bench.emit(Notice("This was tried before."))
+            self._last = self._seen[changes]
+            return None
+        candidate = await self._judge()
+        self._seen[changes] = candidate.run
+        return candidate
 
     def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
         briefing = self._bench.wide

@@ -14,7 +14,7 @@ import pytest
 
 from agent.demo_files import FILES
 from agent.errors import TestCommandError
-from agent.events import AgentEvent, AttemptStarted, FileChanged, TestsFinished
+from agent.events import AgentEvent, AttemptStarted, FileChanged, Notice, TestsFinished
 from agent.evidence import Sources
 from agent.failures import TestRun
 from agent.fix import FixJob, FixOptions, FixOutcome, OpenedSession
@@ -316,6 +316,18 @@ def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) ->
     script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted("The bound was wrong.")]
     outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
     assert (outcome.green, outcome.attempts) == (True, 1)
+
+
+def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    wrong = {"path": "orders/pricing.py", "edits": [{"old": "line.quantity > BULK", "new": "line.quantity < BULK"}]}
+    same = [Scripted(calls=(Call("edit", wrong),)), Scripted("Done.")]
+    unsure = Scripted("I do not know.")
+    outcome = repair.run([*same, unsure, unsure, *same], FixOptions(COMMAND, attempts=4), direct=False)
+    assert (outcome.green, outcome.attempts) == (False, 4)
+    assert len(repair.of(TestsFinished)) == 2
+    assert any("tried before" in each.text for each in repair.of(Notice) if isinstance(each, Notice))
+    assert tree(tmp_path) == repair.before
 
 
 ENOUGH = {
