@@ -15,9 +15,6 @@ import numpy.typing as npt
 
 from training.samples import Sample
 
-PROMPT_WEIGHT = 0.03
-"""What a token of the prompt counts beside one that the model says: it should learn how code reads, too."""
-
 CHANGED_WEIGHT = 6.0
 """What a token counts where a replacement differs from what it replaces: one or two stand among dozens of copied ones.
 
@@ -30,9 +27,10 @@ _POOL = 8  # batches' worth of samples that are sorted by length, so that little
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of equal length: ``ids`` (rows, tokens), 0 behind the end; ``weights`` says what guessing an id counts.
+    """Rows of equal length: ``ids`` (rows, tokens), 0 behind the end; ``weights`` says what guessing an id counts:
+    nothing where the model only reads it.
 
-    The first ``shared`` ids are the same in all rows and count nothing.
+    The first ``shared`` ids are the same in all rows.
     """
 
     ids: npt.NDArray[np.int64]
@@ -43,6 +41,15 @@ class Batch:
     def tokens(self) -> int:
         """How many ids are no padding."""
         return int(np.count_nonzero(self.ids))
+
+    def counted(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Places of ids that count, (rows, most of them in a row); False where one only fills a row up."""
+        counts = self.weights > 0
+        some = counts.sum(1)
+        inside = np.arange(_padded(int(some.max())))[None] < some[:, None]
+        places = np.full(inside.shape, self.shared + 1, np.int64)
+        places[inside] = np.nonzero(counts)[1]
+        return places, inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +65,11 @@ class Stage:
 
 
 CURRICULUM = (
-    Stage(0.05, {"repeat": 0.7, "drill": 0.3}),
-    Stage(0.1, {"repeat": 0.3, "drill": 0.6, "text": 0.1}),
-    Stage(0.3, {"repeat": 0.05, "drill": 0.9, "text": 0.05}),
-    Stage(0.85, {"drill": 0.35, "session": 0.65}),
-    Stage(1.0, {"drill": 0.2, "session": 0.8}, whole=True),
+    Stage(0.03, {"repeat": 0.7, "drill": 0.3}),
+    Stage(0.05, {"repeat": 0.3, "drill": 0.6, "text": 0.1}),
+    Stage(0.16, {"repeat": 0.05, "drill": 0.95}),
+    Stage(0.88, {"drill": 0.3, "session": 0.7}),
+    Stage(1.0, {"drill": 0.15, "session": 0.85}, whole=True),
 )
 """First how to copy, then how code reads and how to change a line, then whole sessions."""
 
@@ -132,10 +139,8 @@ def make_batch(samples: Sequence[Sample]) -> Batch:
     for row, sample in enumerate(samples):
         size = len(sample.ids)
         ids[row, :size] = sample.ids
-        weights[row, :size] = np.where(sample.mask, 1.0, PROMPT_WEIGHT)
+        weights[row, :size] = sample.mask
         weights[row, changed(sample)] = CHANGED_WEIGHT
-        # The beginning that all sessions share would be learned by heart and say nothing.
-        weights[row, : max(1, sample.static)] = 0.0
     shared = min(sample.static for sample in samples)
     return Batch(ids, weights, shared if (ids[:, :shared] == ids[0, :shared]).all() else 0)
 

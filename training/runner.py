@@ -17,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import types
 from collections.abc import Callable
@@ -43,8 +44,11 @@ class Runner:
     """The other end: starts the process, asks it, ends it; a context manager."""
 
     def __init__(self) -> None:
+        # Some modules make files where they are, if empty ones only.
+        self._folder = tempfile.TemporaryDirectory(prefix="runner-")
         environment = {
             **os.environ,
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "COLUMNS": "80",
@@ -55,6 +59,7 @@ class Runner:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
+            cwd=self._folder.name,
             text=True,
         )
 
@@ -75,6 +80,7 @@ class Runner:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self

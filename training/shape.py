@@ -29,8 +29,8 @@ class Shape:
 
     vocabulary: int
     width: int = 256
-    layers: int = 6
-    shared: int = 2
+    layers: int = 8
+    shared: int = 4
     heads: int = 4
     kv_heads: int = 1
     sliding_head: int = 32

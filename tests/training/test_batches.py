@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.batches import CHANGED_WEIGHT, CURRICULUM, PROMPT_WEIGHT, Batches, changed, make_batch
+from training.batches import CHANGED_WEIGHT, CURRICULUM, Batches, changed, make_batch
 from training.samples import Sample
 
 GROUPS = {
@@ -29,12 +29,19 @@ def test_batches_keep_to_their_tokens_and_are_padded_little() -> None:
         assert batch.tokens > batch.ids.size / 3
 
 
-def test_what_is_said_counts_most_and_what_all_sessions_share_not_at_all() -> None:
+def test_what_is_said_counts_and_what_is_read_does_not() -> None:
     batch = make_batch([GROUPS["session"][0]])
-    assert not batch.weights[0, :50].any()
-    assert (batch.weights[0, 50:100] == np.float32(PROMPT_WEIGHT)).all()
+    assert not batch.weights[0, :100].any()
     assert (batch.weights[0, 100:120] == 1.0).all()
-    assert not batch.weights[0, 201:].any()
+    assert not batch.weights[0, 120:].any()
+
+
+def test_places_that_count_are_found_and_rows_filled_up() -> None:
+    batch = make_batch([GROUPS["session"][0], GROUPS["text"][0]])
+    places, counted = batch.counted()
+    assert places.shape == counted.shape == (2, 64)
+    assert [places[row, counted[row]].tolist() for row in (0, 1)] == [[*range(100, 120)], [*range(1, 21)]]
+    assert (places > batch.shared).all()
 
 
 def test_only_the_last_stage_has_what_all_sessions_share() -> None:

@@ -77,8 +77,6 @@ def test_what_all_rows_share_is_read_once_with_the_same_gradients(shape: Shape) 
     assert batch.shared == 41
     model = models.make_target(shape)
     models.initialise(model, 0)
-    # The first token behind what is shared counts nothing where that is read once.
-    batch.weights[:, 41] = 0.0
     found: list[tuple[float, Any]] = []
     for each in (batch, replace(batch, shared=0)):
         model.zero_grad()
@@ -87,6 +85,27 @@ def test_what_all_rows_share_is_read_once_with_the_same_gradients(shape: Shape) 
         found.append((float(loss.detach()), model.model.layers[0].self_attn.k_proj.weight.grad.numpy().copy()))
     assert abs(found[0][0] - found[1][0]) < 1e-5
     assert np.allclose(found[0][1], found[1][1], atol=1e-6)
+
+
+@pytest.mark.parametrize("change", [{}, {"values_are_keys": True}, {"kv_heads": 2, "shared": 0}, {"layers": 6}])
+def test_rows_that_are_asked_for_are_those_of_a_whole_reading(shape: Shape, change: dict[str, Any]) -> None:
+    models, counted = load("models"), load("counted")
+    each = replace(shape, **change)
+    model = models.make_target(each)
+    models.initialise(model, 0)
+    ids = torch_tensor(np.random.default_rng(0).integers(494, 590, (2, 70)))
+    places = np.array([[3, 40, 69], [50, 15, 16]])
+    whole, whole_kv = models.read(model, ids)
+    some, kv = counted.counted_rows(model, each, ids, torch_tensor(places))
+    for row in (0, 1):
+        assert np.allclose(some[row].detach().numpy(), whole[row].detach().numpy()[places[row]], atol=1e-4)
+    for kind, pair in whole_kv.items():
+        for mine, theirs in zip(kv[kind], pair, strict=True):
+            assert np.allclose(mine.detach().numpy(), theirs.detach().numpy(), atol=1e-4)
+
+
+def torch_tensor(array: Any) -> Any:
+    return importlib.import_module("torch").from_numpy(array)
 
 
 def test_the_drafter_learns_what_the_target_says(shape: Shape) -> None:

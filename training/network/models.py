@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from transformers import (
-    DynamicCache,
     Gemma4AssistantConfig,
     Gemma4AssistantForCausalLM,
     Gemma4ForCausalLM,
@@ -85,22 +84,6 @@ def read(target: Gemma4ForCausalLM, ids: Tensor) -> tuple[Tensor, Kv]:
     seen: Any = target.model(input_ids=ids, use_cache=False, return_shared_kv_states=True, logits_to_keep=EVERY_ROW)
     kv: Kv = {kind: tuple(seen.shared_kv_states[kind]) for kind in (SLIDING, FULL)}
     return seen.last_hidden_state, kv
-
-
-def hidden_behind(target: Gemma4ForCausalLM, ids: Tensor, shared: int) -> Tensor:
-    """Hidden rows of all ids behind the first ``shared``, which are the same in all rows and are read once.
-
-    Gradients flow through them as if every row had read them.
-    """
-    if not shared:
-        return read(target, ids)[0]
-    cache = DynamicCache(config=target.config)
-    reading: dict[str, Any] = {"cache": cache, "use_cache": True, "logits_to_keep": EVERY_ROW}
-    target.model(input_ids=ids[:1, :shared], **reading)
-    for layer in cache.layers[: target.config.num_hidden_layers - target.config.num_kv_shared_layers]:
-        layer.keys = layer.keys.expand(len(ids), -1, -1, -1)
-        layer.values = layer.values.expand(len(ids), -1, -1, -1)
-    return target.model(input_ids=ids[:, shared:], **reading).last_hidden_state
 
 
 def head(target: Gemma4ForCausalLM, hidden: Tensor, cap: float) -> Tensor:

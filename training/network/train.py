@@ -26,7 +26,8 @@ from training.batches import Batch, Batches, make_batch
 from training.convert import save_weights
 from training.network.checkpoints import Run, time_left, wait_while
 from training.network.copying import begin_with_copying
-from training.network.models import head, hidden_behind, initialise, make_target, weights_of
+from training.network.counted import counted_rows
+from training.network.models import head, initialise, make_target, weights_of
 from training.samples import Sample, read_samples
 from training.shape import Shape
 from training.vocabulary import read_vocabulary
@@ -132,17 +133,17 @@ class Optimizers:
 def loss_of(target: Any, shape: Shape, batch: Batch) -> tuple[Tensor, Tensor]:
     """The weighted mean loss, and which of the ids that count were guessed right.
 
-    Only rows that count go through the head: it is as large as the rest of the model.
+    Only rows that count go through the last layers and the head.
     """
     place = next(target.parameters()).device
-    ids, weights = (torch.from_numpy(each).to(place) for each in (batch.ids, batch.weights))
-    hidden = hidden_behind(target, ids[:, :-1], batch.shared)
-    ids, weights = ids[:, batch.shared + 1 :], weights[:, batch.shared + 1 :]
-    counted = weights > 0
-    logits = head(target, hidden[counted], shape.cap).float()
-    losses = functional.cross_entropy(logits, ids[counted], reduction="none")
-    weight = weights[counted]
-    return (losses * weight).sum() / weight.sum(), logits.argmax(-1) == ids[counted]
+    ids = torch.from_numpy(batch.ids).to(place)
+    places, counted = (torch.from_numpy(each).to(place) for each in batch.counted())
+    hidden = counted_rows(target, shape, ids[:, :-1], places - 1, batch.shared)[0][counted]
+    wanted = ids.gather(1, places)[counted]
+    weight = torch.from_numpy(batch.weights).to(place).gather(1, places)[counted]
+    logits = head(target, hidden, shape.cap).float()
+    losses = functional.cross_entropy(logits, wanted, reduction="none")
+    return (losses * weight).sum() / weight.sum(), logits.argmax(-1) == wanted
 
 
 def train(run: Run, shape: Shape, batches: Batches, plan: Plan, report: Callable[[int], None]) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from training.batches import bare
 from training.convert import load_weights, save_weights
 from training.network.checkpoints import Run, time_left, wait_while
+from training.network.counted import counted_rows
 from training.network.models import (
     draft_masks,
     draft_step,
@@ -30,7 +31,6 @@ from training.network.models import (
     load_into,
     make_drafter,
     make_target,
-    read,
     weights_of,
 )
 from training.network.train import Optimizers, Plan, device, grouped, half, options
@@ -55,18 +55,21 @@ def guess(pair: tuple[Any, Any], shape: Shape, sample: Sample) -> Guesses:
     target, drafter = pair
     place = next(drafter.parameters()).device
     ids = torch.tensor([sample.ids], device=place)
-    with torch.no_grad():
-        hidden, kv = read(target, ids)
     size = len(sample.ids)
     # A row for each token whose successors are guessed: it stands right before them.
     rows = torch.from_numpy(np.flatnonzero(sample.mask[2:]) + 1).to(place)
     rows = rows[rows + AHEAD < size]
+    # What it was made from is the row before, and the guesses are compared with those behind.
+    around = torch.stack([rows - 1 + step for step in range(AHEAD + 1)])
+    with torch.no_grad():
+        read, kv = counted_rows(target, shape, ids, around.reshape(1, -1))
+    hidden = read.view(1, AHEAD + 1, len(rows), -1)
     masks = {kind: mask[:, :, rows - 1] for kind, mask in draft_masks(size, shape.window, place).items()}
-    state, losses, right = hidden[:, rows - 1], list[Tensor](), list[int]()
+    state, losses, right = hidden[:, 0], list[Tensor](), list[int]()
     for step in range(AHEAD):
         with torch.no_grad():
             embedded = target.model.embed_tokens(ids[:, rows + step])
-            wanted = head(target, hidden[:, rows + step], shape.cap)[0].float()
+            wanted = head(target, hidden[:, 1 + step], shape.cap)[0].float()
         given = torch.cat([embedded, state], dim=-1)
         logits, state = draft_step(drafter, given, kv, masks, rows[None])
         logits = logits[0].float()
