@@ -171,9 +171,9 @@ class Repair(ABC):
     async def _apply(self, edits: Sequence[Edit]) -> bool:
         """Through the ordinary tools, so that permissions, journal and syntax check see it."""
         for number, (path, group) in enumerate(groupby(edits, key=lambda edit: edit.path)):
-            pieces = [{"old": edit.old, "new": edit.new} for edit in group]
+            pieces = [{"find": edit.old, "replace": edit.new} for edit in group]
             await self._bench.session.run_tool(ToolCall(f"look-{number}", "read", {"path": path}), lambda _: None)
-            call = ToolCall(f"fix-{number}", "edit", {"path": path, "edits": pieces})
+            call = ToolCall(f"fix-{number}", "edit", {"path": path, "replacements": pieces})
             result = await self._bench.session.run_tool(call, self._bench.emit)
             if result.is_error:
                 return False
@@ -331,9 +331,9 @@ def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:
         if change.before is None:
             calls.append(ToolCall(f"keep-{number}", "write", {"path": change.path, "content": after}))
             continue
-        pieces = [{"old": decode(change.before).text, "new": after}]
+        pieces = [{"find": decode(change.before).text, "replace": after}]
         calls.append(ToolCall(f"look-{number}", "read", {"path": change.path}))
-        calls.append(ToolCall(f"keep-{number}", "edit", {"path": change.path, "edits": pieces}))
+        calls.append(ToolCall(f"keep-{number}", "edit", {"path": change.path, "replacements": pieces}))
     return calls
 
 

@@ -101,9 +101,9 @@ def the_call(backend: LlamaCppBackend) -> list[int]:
     encode = backend.tokenizer.encode
     body = "    for item in items:\n        result =+ item.price * item.count\n    return result\n"
     old = "def total(items):\n    result = 0\n" + body
-    ids = encode("call:edit{new:")
-    for part in (old.replace("=+", "+="), "old", old, "path", "src/shop/basket.py"):
-        if part in ("old", "path"):
+    ids = encode("call:edit{find:")
+    for part in (old, "path", "src/shop/basket.py", "replace", old.replace("=+", "+=")):
+        if part in ("path", "replace"):
             ids += encode(f",{part}:")
         else:
             ids += [QUOTE, *encode(part), QUOTE]

@@ -105,7 +105,7 @@ def _from_suite(draw: random.Random) -> list[_Call]:
 def _of_strings(draw: random.Random) -> Iterator[_Call]:
     while True:
         name = draw.choice(sorted(SHAPES))
-        keys = [key for key in SHAPES[name] if key not in ("command", "edits", "items")]
+        keys = [key for key in SHAPES[name] if key not in ("command", "replacements", "items")]
         yield name, {key: draw.choice(NAUGHTY) for key in keys if draw.random() < 0.7}
 
 

@@ -22,22 +22,25 @@ from tools.matching import Ambiguous, Match, find
 from tools.syntax import check_change
 from tools.text import TextFile, decode, is_binary
 
-_OLD = AliasChoices("old", "old_string", "oldString", "old_text", "oldText", "search", "find")
-_NEW = AliasChoices("new", "new_string", "newString", "new_text", "newText", "replace", "replacement")
+# Gemma writes arguments in the order of their names, so these decide what it writes first: the file, then what stands
+# there, then what is to stand there. What it has just copied from the file is what it changes.
+_FIND = AliasChoices("find", "old", "old_string", "oldString", "old_text", "oldText", "search")
+_REPLACE = AliasChoices("replace", "new", "new_string", "newString", "new_text", "newText", "replacement")
+_ALL = AliasChoices("replacements", "edits", "changes")
 
 
 class Replacement(Arguments):
     """One replacement."""
 
-    old: str = Field(validation_alias=_OLD)
-    new: str = Field(validation_alias=_NEW)
+    find: str = Field(validation_alias=_FIND)
+    replace: str = Field(validation_alias=_REPLACE)
 
 
 class EditArguments(Arguments):
-    """A file and its replacements; a flat ``old`` and ``new`` beside the path are taken for one."""
+    """A file and its replacements; a flat ``find`` and ``replace`` beside the path are taken for one."""
 
     path: str = Field(strict=True)
-    edits: list[Replacement] = Field(min_length=1, max_length=100)
+    replacements: list[Replacement] = Field(validation_alias=_ALL, min_length=1, max_length=100)
 
     @model_validator(mode="before")
     @classmethod
@@ -45,10 +48,11 @@ class EditArguments(Arguments):
         given = mapping(data)
         if given is None:
             return data
-        edits = items(given.get("edits"))
-        if edits is None and any(isinstance(name, str) and name in given for name in _OLD.choices):
-            edits = [given]
-        return given if edits is None else {**given, "edits": edits}
+        name = next((each for each in _ALL.choices if each in given), "replacements")
+        replacements = items(given.get(str(name)))
+        if replacements is None and any(each in given for each in _FIND.choices):
+            replacements = [given]
+        return given if replacements is None else {**given, str(name): replacements}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class EditTool:
     def summary(self, arguments: BaseModel) -> str:
         """One line for people."""
         assert isinstance(arguments, EditArguments)
-        count = len(arguments.edits)
+        count = len(arguments.replacements)
         return f"edit {arguments.path}" + (f" ({count} places)" if count > 1 else "")
 
     async def preview(self, arguments: BaseModel, context: ToolContext) -> str:
@@ -112,10 +116,10 @@ def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
     if is_binary(found.content):
         raise ToolError(f"{relative} is a binary file and cannot be edited; leave it.")
     file = decode(found.content)
-    matches = _locate_all(relative, file.text, list(dict.fromkeys((edit.old, edit.new) for edit in arguments.edits)))
+    matches = _locate_all(relative, file.text, list(dict.fromkeys((each.find, each.replace) for each in arguments.replacements)))
     text, regions = _apply(file.text, matches)
     if text == file.text:
-        raise ToolError("old and new are equal, so nothing would change; write the changed lines in new.")
+        raise ToolError("`find` and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
     after = _encoded(relative, file, text)
     check = check_change(relative, file.text, text)
     if check.refuse:
@@ -128,9 +132,9 @@ def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> l
     """The place of each edit in the original text, in order of places; raises ToolError if one has none or several."""
     matches: list[tuple[Match, str]] = []
     for number, (old, new) in enumerate(edits, 1):
-        which = "`old`" if len(edits) == 1 else f"`old` of edit {number}"
+        which = "`find`" if len(edits) == 1 else f"`find` of replacement {number}"
         if old == new:
-            raise ToolError(f"{which} and `new` are equal, so nothing would change; write the changed lines in `new`.")
+            raise ToolError(f"{which} and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
         found = _locate(text, old, new, which)
         if found is None:
             raise ToolError(not_found(relative, text, (old, new), which))
@@ -140,7 +144,7 @@ def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> l
     matches.sort(key=lambda pair: (pair[0].start, pair[0].end))
     for (first, one), (second, other) in itertools.pairwise(matches):
         if second.start < first.end:
-            raise ToolError(f"{one} and {other} overlap in {relative}; join them into one edit.")
+            raise ToolError(f"{one} and {other} overlap in {relative}; join them into one.")
     return [match for match, _ in matches]
 
 

@@ -31,7 +31,7 @@ def regions_text(path: str, text: str, regions: Sequence[Region], problems: Sequ
     """The result of a successful edit."""
     parts = [f"Edited {path}. It now reads:"]
     if any(region.how == "white space" for region in regions):
-        parts[0] = f"Edited {path} (`old` was found but for its indentation; `new` was fitted). It now reads:"
+        parts[0] = f"Edited {path} (`find` was found but for its indentation; `replace` was fitted). It now reads:"
     parts += _excerpts(text, regions)
     if problems:
         parts.append("Possible new syntax errors: " + "; ".join(map(str, problems)))
@@ -54,7 +54,7 @@ def not_found(path: str, text: str, edit: tuple[str, str], which: str) -> str:
     at = text.replace("\r\n", "\n").find(new.replace("\r\n", "\n")) if len(new.strip()) > 10 else -1
     if at >= 0:
         line = text.replace("\r\n", "\n").count("\n", 0, at) + 1
-        return f"{which} is not in {path}, but `new` is already there at line {line}: the change is made; go on."
+        return f"{which} is not in {path}, but `replace` is already there at line {line}: the change is made; go on."
     near = nearest_lines(text, old)
     if near is None:
         return f"{which} is not in {path} and nothing there is like it; nothing was changed. Read the file again."

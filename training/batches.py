@@ -153,14 +153,14 @@ def changed(sample: Sample) -> list[int]:
     found: list[int] = []
     for start, end in sample.said:
         quotes = [place for place in range(start, end) if sample.ids[place] == _QUOTE]
-        # new, then old, for each edit; the path comes last.
-        for first in range(0, len(quotes) - 5, 4):
-            new = sample.ids[quotes[first] + 1 : quotes[first + 1] + 1]
-            old = sample.ids[quotes[first + 2] + 1 : quotes[first + 3] + 1]
+        # The path comes first, then what is found and what replaces it, for each edit.
+        for first in range(2, len(quotes) - 3, 4):
+            old = sample.ids[quotes[first] + 1 : quotes[first + 1] + 1]
+            new = sample.ids[quotes[first + 2] + 1 : quotes[first + 3] + 1]
             shorter = min(len(new), len(old))
             before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
             behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
-            place = quotes[first] + 1
+            place = quotes[first + 2] + 1
             found += range(place + before, place + max(before + 1, len(new) - behind))
     return found
 

@@ -73,8 +73,8 @@ class Writer:
         turns.thought("")
         prompt = turns.ids()
         turns = self._turns()
-        edits = [{"old": each.old, "new": each.new} for each in mistakes]
-        turns.call(ToolCall("", "edit", {"path": path, "edits": edits}))
+        pairs = [{"find": each.old, "replace": each.new} for each in mistakes]
+        turns.call(ToolCall("", "edit", {"path": path, "replacements": pairs}))
         turns.open_result()
         ids = (*prompt, *turns.ids())
         kind = f"drill {mistakes[0].kind}" if len(mistakes) == 1 else "drill several"

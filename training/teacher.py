@@ -83,7 +83,7 @@ def with_tools(case: Case, *, thinks: bool) -> list[Answer]:
     def mend(teacher: Teacher, request: Request) -> list[int]:
         if old not in teacher.prompt(request):
             return []  # nobody could know
-        return teacher.call("edit", thought, path=case.path, edits=[{"old": old, "new": new}])
+        return teacher.call("edit", thought, path=case.path, replacements=[{"find": old, "replace": new}])
 
     def tell(teacher: Teacher, _: Request) -> list[int]:
         return teacher.words(f"Corrected {case.path}.")

@@ -72,7 +72,7 @@ def world(tmp_path: Path) -> World:
 
 REPAIR: list[Script] = [
     Scripted("I look.", calls=(Call("read", {"path": "a.py"}),)),
-    Scripted(calls=(Call("edit", {"path": "a.py", "edits": [{"old": "a - b", "new": "a + b"}]}),)),
+    Scripted(calls=(Call("edit", {"path": "a.py", "replacements": [{"find": "a - b", "replace": "a + b"}]}),)),
     Scripted("Fixed."),
 ]
 

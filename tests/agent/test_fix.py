@@ -311,8 +311,8 @@ def with_tools(edit: Callable[[], tuple[Call, ...]]) -> list[Script]:
 def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     read = Call("read", {"path": "orders/pricing.py"})
-    piece = {"old": "line.quantity > BULK", "new": "line.quantity >= BULK"}
-    edit = Call("edit", {"path": "orders/pricing.py", "edits": [piece]})
+    piece = {"find": "line.quantity > BULK", "replace": "line.quantity >= BULK"}
+    edit = Call("edit", {"path": "orders/pricing.py", "replacements": [piece]})
     script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted("The bound was wrong.")]
     outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
     assert (outcome.green, outcome.attempts) == (True, 1)
@@ -320,7 +320,7 @@ def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) ->
 
 def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
-    wrong = {"path": "orders/pricing.py", "edits": [{"old": "line.quantity > BULK", "new": "line.quantity < BULK"}]}
+    wrong = {"path": "orders/pricing.py", "replacements": [{"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}]}
     same = [Scripted(calls=(Call("edit", wrong),)), Scripted("Done.")]
     unsure = Scripted("I do not know.")
     outcome = repair.run([*same, unsure, unsure, *same], FixOptions(COMMAND, attempts=4), direct=False)
@@ -332,7 +332,7 @@ def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> N
 
 ENOUGH = {
     "path": "orders/pricing.py",
-    "edits": [{"old": "line.quantity > BULK", "new": "line.quantity >= BULK"}],
+    "replacements": [{"find": "line.quantity > BULK", "replace": "line.quantity >= BULK"}],
 }
 
 
@@ -370,7 +370,7 @@ def test_what_the_first_prompt_does_not_show_has_to_be_read(tmp_path: Path) -> N
         told.append(conversation.entries[-1].text)
         return Scripted("It was not read.")
 
-    edit = Call("edit", {"path": "orders/__init__.py", "edits": [{"old": "a", "new": "b"}]})
+    edit = Call("edit", {"path": "orders/__init__.py", "replacements": [{"find": "a", "replace": "b"}]})
     repair.run([Scripted(calls=(edit,)), give_up], FixOptions(COMMAND, attempts=1), direct=False)
     assert "was not read yet" in told[0]
 
@@ -380,7 +380,7 @@ def test_tests_are_neither_edited_by_tools_nor_by_commands(tmp_path: Path) -> No
     path = "tests/test_pricing.py"
     read = Call("read", {"path": path})
     edit = Call(
-        "edit", {"path": path, "edits": [{"old": "1800)\n\n    def test_ten", "new": "0)\n\n    def test_ten"}]}
+        "edit", {"path": path, "replacements": [{"find": "1800)\n\n    def test_ten", "replace": "0)\n\n    def test_ten"}]}
     )
     command = Call("bash", {"command": "rm tests/test_receipt.py; printf '' > tests/test_pricing.py"})
     script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted(calls=(command,)), Scripted("Done.")]

@@ -63,7 +63,7 @@ def read_by_model(model: ScriptedModel, kind: str, conversation: int = 0) -> lis
 
 
 def edit(path: str, old: str, new: str) -> Call:
-    return Call("edit", {"path": path, "edits": [{"old": old, "new": new}]})
+    return Call("edit", {"path": path, "replacements": [{"find": old, "replace": new}]})
 
 
 def test_an_answer_without_calls_ends_the_run(tmp_path: Path) -> None:
@@ -511,7 +511,7 @@ def test_run_tool_goes_the_same_way_as_a_call_of_the_model(tmp_path: Path) -> No
 
     async def scenario() -> None:
         await session.run_tool(ToolCall("1", "read", {"path": "a.py"}), events.append)
-        call = ToolCall("2", "edit", {"path": "a.py", "edits": [{"old": "1", "new": "2"}]})
+        call = ToolCall("2", "edit", {"path": "a.py", "replacements": [{"find": "1", "replace": "2"}]})
         result = await session.run_tool(call, events.append)
         assert not result.is_error
 

@@ -29,7 +29,7 @@ def _edit_link(ground: Ground) -> str:
     link = ground.workspace / "note.txt"
     link.hardlink_to(ground.outside / "other/deep.txt")
     ground.tool("read", {"path": "note.txt"})
-    said = ground.tool("edit", {"path": "note.txt", "edits": [{"old": "keep me", "new": "x"}]})
+    said = ground.tool("edit", {"path": "note.txt", "replacements": [{"find": "keep me", "replace": "x"}]})
     link.unlink()
     return said
 
@@ -104,7 +104,7 @@ FILES = [
     Attack("grep: a FIFO and an endless device", "file tool", act=_special("grep", {"pattern": "x"})),
     Attack("grep: only a FIFO", "file tool", act=_special("grep", {"pattern": "x", "path": "pipe.py"})),
     Attack("symbols: a FIFO and an endless device", "file tool", act=_special("symbols", {"path": "."})),
-    Attack("edit: a FIFO", "file tool", act=_special("edit", {"path": "pipe.py", "edits": [{"old": "a", "new": "b"}]})),
+    Attack("edit: a FIFO", "file tool", act=_special("edit", {"path": "pipe.py", "replacements": [{"find": "a", "replace": "b"}]})),
     Attack("write: an absolute path", "file tool", act=_write("$OUT/new.txt")),
     Attack("write: dots", "file tool", act=_write("../../outside/new.txt")),
     Attack("write: through /proc", "file tool", act=_write("/proc/self/root$OUT/new.txt")),

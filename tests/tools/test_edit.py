@@ -19,7 +19,7 @@ SOURCE = "def f(x):\n    if x:\n        return 1\n    return 2\n"
 
 def test_a_unique_quotation_is_replaced_and_the_changed_lines_are_shown(hands: Hands) -> None:
     path = hands.put("a.py", SOURCE)
-    output = hands.call("edit", path="a.py", edits=[{"old": "return 2", "new": "return 3"}])
+    output = hands.call("edit", path="a.py", replacements=[{"find": "return 2", "replace": "return 3"}])
     assert path.read_text() == SOURCE.replace("return 2", "return 3")
     assert "   4\t    return 3" in output.text
     assert output.changes[0].path == "a.py"
@@ -31,6 +31,7 @@ def test_a_unique_quotation_is_replaced_and_the_changed_lines_are_shown(hands: H
 @pytest.mark.parametrize(
     "arguments",
     [
+        {"find": "return 2", "replace": "return 3"},
         {"old": "return 2", "new": "return 3"},
         {"old_string": "return 2", "new_string": "return 3"},
         {"edits": {"old": "return 2", "new": "return 3"}},
@@ -46,18 +47,18 @@ def test_slips_in_the_form_of_the_arguments_are_understood(hands: Hands, argumen
 
 def test_all_edits_are_made_or_none(hands: Hands) -> None:
     path = hands.put("a.py", SOURCE)
-    good, bad = {"old": "return 1", "new": "return 9"}, {"old": "nowhere", "new": "x"}
-    assert "edit 2" in hands.refused("edit", path="a.py", edits=[good, bad])
+    good, bad = {"find": "return 1", "replace": "return 9"}, {"find": "nowhere", "replace": "x"}
+    assert "replacement 2" in hands.refused("edit", path="a.py", replacements=[good, bad])
     assert path.read_text() == SOURCE
-    hands.call("edit", path="a.py", edits=[{"old": "return 2", "new": "return 8"}, good])
+    hands.call("edit", path="a.py", replacements=[{"find": "return 2", "replace": "return 8"}, good])
     assert path.read_text() == SOURCE.replace("return 1", "return 9").replace("return 2", "return 8")
 
 
 def test_overlapping_edits_are_refused(hands: Hands) -> None:
     hands.put("a.py", SOURCE)
     edits = [
-        {"old": "    if x:\n        return 1", "new": "    pass"},
-        {"old": "return 1\n    return 2", "new": "pass"},
+        {"find": "    if x:\n        return 1", "replace": "    pass"},
+        {"find": "return 1\n    return 2", "replace": "pass"},
     ]
     assert "overlap" in hands.refused("edit", path="a.py", edits=edits)
 

@@ -33,11 +33,11 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-replacement = st.fixed_dictionaries({"old": text, "new": text})
+replacement = st.fixed_dictionaries({"find": text, "replace": text})
 SHAPES: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "read": {"path": path, "offset": number, "limit": number},
     "write": {"path": path, "content": text},
-    "edit": {"path": path, "edits": st.lists(replacement, max_size=3), "old": text, "new": text},
+    "edit": {"path": path, "replacements": st.lists(replacement, max_size=3), "find": text, "replace": text},
     "grep": {"pattern": text, "path": path, "glob": text},
     "glob": {"pattern": path},
     "symbols": {"path": path, "query": text},

@@ -15,7 +15,7 @@ from tools.schema import json_schema
 
 MINIMAL: dict[str, dict[str, Any]] = {
     "bash": {"command": "true"},
-    "edit": {"path": "a", "edits": [{"old": "a", "new": "b"}]},
+    "edit": {"path": "a", "replacements": [{"find": "a", "replace": "b"}]},
     "glob": {"pattern": "*"},
     "grep": {"pattern": "x"},
     "read": {"path": "a"},

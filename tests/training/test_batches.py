@@ -69,7 +69,7 @@ def test_only_the_last_stage_has_what_all_sessions_share() -> None:
 def test_where_a_replacement_differs_counts_most(
     new: tuple[int, ...], old: tuple[int, ...], differs: tuple[int, ...]
 ) -> None:
-    ids = (2, 510, 511, 52, *new, 52, 512, 52, *old, 52, 513, 52, 610, 52, 514)
+    ids = (2, 510, 511, 52, 610, 52, 512, 52, *old, 52, 513, 52, *new, 52, 514)
     sample = Sample(ids, ((2, len(ids)),), "off_by_one")
     assert tuple(ids[place] for place in changed(sample)) == differs
     weights = make_batch([sample]).weights[0]

@@ -9,7 +9,7 @@ from tests.tui.windows import Door
 from tui.screens.approval import ApprovalScreen
 from tui.view_state import Answer, CallState, Ended, Prompted, ToolCard
 
-EDIT = Call("edit", {"path": "orders.py", "edits": [{"old": "sum(prices) + 1", "new": "sum(prices)"}]})
+EDIT = Call("edit", {"path": "orders.py", "replacements": [{"find": "sum(prices) + 1", "replace": "sum(prices)"}]})
 READ = Call("read", {"path": "orders.py"})
 
 

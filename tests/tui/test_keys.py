@@ -20,7 +20,7 @@ from tui.screens.question import QuestionScreen
 from tui.view_state import Answer, Note, Prompted, ToolCard
 
 READ = Call("read", {"path": "orders.py"})
-EDIT = Call("edit", {"path": "orders.py", "edits": [{"old": "sum(prices) + 1", "new": "sum(prices)"}]})
+EDIT = Call("edit", {"path": "orders.py", "replacements": [{"find": "sum(prices) + 1", "replace": "sum(prices)"}]})
 BASH = Call("bash", {"command": "mkdir made"})
 
 
@@ -209,7 +209,7 @@ def test_an_approval_shows_what_padding_look_alikes_and_length_would_hide(door: 
 def test_an_approval_with_little_room_shows_the_change_and_not_the_lines_above_it(door: Door) -> None:
     text = "".join(f"line_{number} = {number}\n" for number in range(40))
     (door.root / "many.py").write_text(text, encoding="utf-8")
-    edit = Call("edit", {"path": "many.py", "edits": [{"old": "line_20 = 20", "new": "line_20 = 21"}]})
+    edit = Call("edit", {"path": "many.py", "replacements": [{"find": "line_20 = 20", "replace": "line_20 = 21"}]})
 
     async def go() -> None:
         script = [Scripted("", calls=(Call("read", {"path": "many.py"}),)), Scripted("", calls=(edit,)), Scripted("ok")]

@@ -35,7 +35,7 @@ from training.vocabulary import read_vocabulary
 _BETAS = (0.9, 0.95)
 _DECAY = 0.1
 _WARM_UP = 0.02  # the share of all steps in which the rate rises
-_COOLING = 0.6  # the share of all steps after which it falls
+_COOLING = 0.45  # the share of all steps after which it falls
 _LAST_RATE = 0.05  # of the highest
 _MATRIX_RATE = 4.0  # of the other weights' rate: Muon takes larger steps well
 _CLIP = 1.0
