@@ -27,6 +27,7 @@ from tools.text import TextFile, decode, is_binary
 _FIND = AliasChoices("find", "old", "old_string", "oldString", "old_text", "oldText", "search")
 _REPLACE = AliasChoices("replace", "new", "new_string", "newString", "new_text", "newText", "replacement")
 _ALL = AliasChoices("replacements", "edits", "changes")
+_NOTHING = "`replace` are equal, so nothing would change; write the changed lines in `replace`."
 
 
 class Replacement(Arguments):
@@ -116,10 +117,11 @@ def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
     if is_binary(found.content):
         raise ToolError(f"{relative} is a binary file and cannot be edited; leave it.")
     file = decode(found.content)
-    matches = _locate_all(relative, file.text, list(dict.fromkeys((each.find, each.replace) for each in arguments.replacements)))
+    pairs = list(dict.fromkeys((each.find, each.replace) for each in arguments.replacements))
+    matches = _locate_all(relative, file.text, pairs)
     text, regions = _apply(file.text, matches)
     if text == file.text:
-        raise ToolError("`find` and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
+        raise ToolError(f"`find` and {_NOTHING}")
     after = _encoded(relative, file, text)
     check = check_change(relative, file.text, text)
     if check.refuse:
@@ -134,7 +136,7 @@ def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> l
     for number, (old, new) in enumerate(edits, 1):
         which = "`find`" if len(edits) == 1 else f"`find` of replacement {number}"
         if old == new:
-            raise ToolError(f"{which} and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
+            raise ToolError(f"{which} and {_NOTHING}")
         found = _locate(text, old, new, which)
         if found is None:
             raise ToolError(not_found(relative, text, (old, new), which))

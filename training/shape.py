@@ -32,7 +32,7 @@ class Shape:
     layers: int = 8
     shared: int = 4
     heads: int = 4
-    kv_heads: int = 1
+    kv_heads: int = 4
     sliding_head: int = 32
     full_head: int = 64
     hidden: int = 512

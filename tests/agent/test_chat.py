@@ -89,7 +89,8 @@ def test_ctrl_c_at_a_question_ends_the_run(tmp_path: Path) -> None:
 
 def test_undo_takes_back_the_last_changes(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n")
-    calls = (Call("read", {"path": "a.py"}), Call("edit", {"path": "a.py", "replacements": [{"find": "1", "replace": "2"}]}))
+    edit = Call("edit", {"path": "a.py", "replacements": [{"find": "1", "replace": "2"}]})
+    calls = (Call("read", {"path": "a.py"}), edit)
     stage = Stage(tmp_path, [ReadTool(), EditTool()])
     chat = Dialogue(stage, [Scripted(calls=calls), Scripted("Done.")], ["change it", "/undo", "/undo"])
     assert "Restored a.py." in chat.shown

@@ -320,7 +320,8 @@ def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) ->
 
 def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
-    wrong = {"path": "orders/pricing.py", "replacements": [{"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}]}
+    less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}
+    wrong = {"path": "orders/pricing.py", "replacements": [less]}
     same = [Scripted(calls=(Call("edit", wrong),)), Scripted("Done.")]
     unsure = Scripted("I do not know.")
     outcome = repair.run([*same, unsure, unsure, *same], FixOptions(COMMAND, attempts=4), direct=False)
@@ -379,9 +380,8 @@ def test_tests_are_neither_edited_by_tools_nor_by_commands(tmp_path: Path) -> No
     repair = Repair(tmp_path)
     path = "tests/test_pricing.py"
     read = Call("read", {"path": path})
-    edit = Call(
-        "edit", {"path": path, "replacements": [{"find": "1800)\n\n    def test_ten", "replace": "0)\n\n    def test_ten"}]}
-    )
+    bent = {"find": "1800)\n\n    def test_ten", "replace": "0)\n\n    def test_ten"}
+    edit = Call("edit", {"path": path, "replacements": [bent]})
     command = Call("bash", {"command": "rm tests/test_receipt.py; printf '' > tests/test_pricing.py"})
     script = [Scripted(calls=(read,)), Scripted(calls=(edit,)), Scripted(calls=(command,)), Scripted("Done.")]
     outcome = repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)

@@ -60,7 +60,8 @@ def _script() -> list[Script]:
         name, before = f"file-{number % FILES}", max(0, number - FILES)
         changes = [(f"version {before}\n", f"version {number}\n"), (f"end of {before}\n", f"end of {number}\n")]
         edits = [{"find": old, "replace": new} for old, new in changes]
-        script.append(Scripted(calls=(Call("read", {"path": name}), Call("edit", {"path": name, "replacements": edits}))))
+        edit = Call("edit", {"path": name, "replacements": edits})
+        script.append(Scripted(calls=(Call("read", {"path": name}), edit)))
         script.append(Scripted(calls=(Call("bash", {"command": f"echo {number} >> ran.txt"}),)))
         script.append(Scripted(f"Answer {number}."))
     return script

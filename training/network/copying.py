@@ -52,9 +52,10 @@ def _look_back(layer: Any, shape: Shape, code: torch.Tensor) -> None:
     rates = THETA[SLIDING] ** (-torch.arange(_FREQUENCIES) / (size // 2))
     attention.q_norm.weight.fill_(_BACK_SHARPNESS)
     attention.k_proj.weight.mul_(0.02)
-    attention.k_proj.weight[:_FREQUENCIES, tokens] = 1.0
     attention.v_proj.weight.mul_(0.02)
-    attention.v_proj.weight[: len(code), :tokens] = code
+    for start in range(0, shape.kv_heads * size, size):
+        attention.k_proj.weight[start : start + _FREQUENCIES, tokens] = 1.0
+        attention.v_proj.weight[start : start + len(code), :tokens] = code
     attention.o_proj.weight.mul_(0.02)
     place = tokens + 1
     for head, length in enumerate(_CODES):
@@ -76,15 +77,16 @@ def _find_the_same(layer: Any, shape: Shape, code: torch.Tensor, chance: torch.G
     # In a key: the codes of the tokens before. In a query: those of the present token and of the ones before it.
     attention.k_proj.weight.mul_(0.02)
     codes = sum(_CODES)
-    attention.k_proj.weight[free[:codes], tokens + 1 : tokens + 1 + codes] = torch.eye(codes)
+    said = torch.randn(size, tokens, generator=chance) / tokens**0.5
+    attention.v_proj.weight.mul_(0.02)
+    for start in range(0, shape.kv_heads * size, size):
+        attention.k_proj.weight[start + free[:codes], tokens + 1 : tokens + 1 + codes] = torch.eye(codes)
+        attention.v_proj.weight[start : start + size, :tokens] = said
     wanted = torch.zeros(codes, shape.width)
     wanted[: _CODES[0], :tokens] = code[: _CODES[0]]
     first, second = tokens + 1, tokens + 1 + _CODES[0]
     wanted[_CODES[0] : _CODES[0] + _CODES[1], first : first + _CODES[1]] = _EARLIER * torch.eye(_CODES[1])
     wanted[_CODES[0] + _CODES[1] :, second : second + _CODES[2]] = _EARLIER * torch.eye(_CODES[2])
-    said = torch.randn(size, tokens, generator=chance) / tokens**0.5
-    attention.v_proj.weight.mul_(0.02)
-    attention.v_proj.weight[:, :tokens] = said
     attention.o_proj.weight.mul_(0.02)
     for head in range(shape.heads // 2):
         query = attention.q_proj.weight[head * size : (head + 1) * size]
