@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +22,7 @@ from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import ToolCall, Usage
 from agent.missing_imports import missing_imports
-from agent.model import ResponseOptions
+from agent.model import Quotable, ResponseOptions
 from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
@@ -40,6 +40,7 @@ from agent.small_changes import (
 from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
+from tools.edit import EditTool
 from tools.text import decode
 
 Emit = Callable[[AgentEvent], None]
@@ -275,7 +276,9 @@ class ToolRepair(Repair):
         response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed)
         limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
-        await self._ask(self._begin(attempt), RunOptions(limits, response))
+        text = self._begin(attempt)
+        first = None if attempt.feedback else replace(response, quotable=self._quotable())
+        await self._ask(text, RunOptions(limits, response, first))
         self._protect_tests()
         changes = tuple(self._bench.session.changes_since(self._start))
         if changes == before:
@@ -294,6 +297,12 @@ class ToolRepair(Repair):
         for path in briefing.paths:
             self._bench.session.show_file(path, self._bench.sources.content(path))
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
+
+    def _quotable(self) -> Quotable | None:
+        """What the first answer can edit: files that the prompt shows. Later ones have read, and changed, others."""
+        sources = self._bench.sources
+        files = tuple((path, sources.text(path).replace("\r\n", "\n")) for path in self._bench.wide.paths)
+        return Quotable(EditTool.name, "path", "find", files) if files else None
 
     def _protect_tests(self) -> None:
         """Tests that a command changed are put back: the judge must not be bent."""

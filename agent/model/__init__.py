@@ -13,6 +13,17 @@ from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSp
 
 
 @dataclass(frozen=True, slots=True)
+class Quotable:
+    """What a call of ``tool`` can be held to: its argument ``path`` names one of ``files`` (path and content, line ends
+    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them."""
+
+    tool: str
+    path: str
+    quote: str
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseOptions:
     """How one response is generated. None means: as the model's catalogue entry says.
 
@@ -22,6 +33,7 @@ class ResponseOptions:
     calls. ``tool_name`` narrows "required" to one tool.
     ``references`` are texts that the model is likely to repeat although it has not read them here; they make it faster
     and never change what it writes.
+    ``quotable`` holds quotations of files to what is there, in formats whose grammar can say so.
     """
 
     max_tokens: int = 4096
@@ -32,6 +44,7 @@ class ResponseOptions:
     prefix: str = ""
     stop: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    quotable: Quotable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,6 +318,17 @@ def test_a_model_with_tools_repairs_through_the_ordinary_loop(tmp_path: Path) ->
     assert (outcome.green, outcome.attempts) == (True, 1)
 
 
+def test_the_first_answer_of_a_model_with_tools_can_only_quote_the_files_that_it_is_shown(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    script = [Scripted(calls=(Call("edit", ENOUGH),)), Scripted("The bound was wrong.")]
+    repair.run(script, FixOptions(COMMAND, attempts=1), direct=False)
+    first, second = (each.quotable for each in repair.model.conversations[0].asked)
+    assert first
+    assert second is None, "by then other files may have been read, and this one has changed"
+    assert ("orders/pricing.py", FILES["orders/pricing.py"]) in first.files
+    assert all(FILES[path] == text and not is_test_path(path) for path, text in first.files)
+
+
 def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}

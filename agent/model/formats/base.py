@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model import ModelEvent
+from agent.model import ModelEvent, Quotable
 from inference.request import Grammar, Region
 
 ToolChoice = Literal["auto", "required", "none"]
@@ -147,9 +147,15 @@ class ChatFormat(Protocol):
         ...
 
     def grammar(
-        self, tools: Sequence[ToolSpec], choice: ToolChoice, tool_name: str | None, *, in_thought: bool = False
+        self,
+        tools: Sequence[ToolSpec],
+        choice: ToolChoice,
+        tool_name: str | None,
+        *,
+        in_thought: bool = False,
+        quotable: Quotable | None = None,
     ) -> Grammar | None:
-        """What keeps calls well formed; None when there is nothing to hold to."""
+        """What keeps calls well formed, and quotations true where it can; None when there is nothing to hold to."""
         ...
 
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import prompts
 from agent.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, ToolSpec, UserMessage
+from agent.model import Quotable
 from agent.model.formats.base import ARGUMENTS, CODE, FENCE, PROSE, Cue, Ending, Tail, ToolChoice, ToolSchemas
 from agent.model.formats.chatml_parser import ChatMLParser
 from agent.model.formats.chatml_tokens import ChatMLTokens
@@ -89,6 +90,7 @@ class ChatMLFormat:
         tool_name: str | None,
         *,
         in_thought: bool = False,  # noqa: ARG002
+        quotable: Quotable | None = None,  # noqa: ARG002 - JSON's grammar knows no pieces of a text
     ) -> Grammar | None:
         """What keeps calls well formed; None when there is nothing to hold to."""
         if choice == "none":

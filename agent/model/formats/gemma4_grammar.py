@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from agent.messages import ToolSpec
+from agent.model import Quotable
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
 from agent.model.formats.schema import Schema, mapping, properties, sequence, simplify, sorted_items, types
 
@@ -24,10 +25,21 @@ pair: KEY ":" any
 """
 
 
-def call_grammar(tools: Sequence[ToolSpec], tokens: Gemma4Tokens, *, with_marker: bool) -> str:
+_MOST_QUOTABLE = 200_000
+"""Characters; the grammar goes to the engine with every request."""
+
+
+def call_grammar(
+    tools: Sequence[ToolSpec], tokens: Gemma4Tokens, *, with_marker: bool, quotable: Quotable | None = None
+) -> str:
     """One call of one of ``tools``, from the name on, or from the opening marker on when ``with_marker``."""
     writer = _Writer(tokens)
-    calls = [f"{_literal('call:' + tool.name)} {writer.object(simplify(tool.parameters))}" for tool in tools]
+    if quotable and not 0 < sum(len(text) for _, text in quotable.files) <= _MOST_QUOTABLE:
+        quotable = None
+    calls = list[str]()
+    for tool in tools:
+        writer.quotable = quotable if quotable and quotable.tool == tool.name else None
+        calls.append(f"{_literal('call:' + tool.name)} {writer.object(simplify(tool.parameters))}")
     opening = f"<[{tokens.call_open}]> " if with_marker else ""
     start = f"start: {opening}call <[{tokens.call_close}]>\ncall: {' | '.join(calls)}"
     return "\n".join([start, f"string: <[{tokens.quote}]> TEXT <[{tokens.quote}]>", *writer.rules]) + _COMMON
@@ -47,10 +59,12 @@ def _literal(text: str) -> str:
 
 
 class _Writer:
-    """Turns schemas into rule bodies; ``rules`` collects the named rules they refer to."""
+    """Turns schemas into rule bodies; ``rules`` collects the named rules they refer to, and ``quotable`` is what some
+    arguments are held to."""
 
     def __init__(self, tokens: Gemma4Tokens) -> None:
         self._tokens = tokens
+        self.quotable: Quotable | None = None  # of the tool that is written
         self.rules: list[str] = []
 
     def object(self, schema: Schema) -> str:
@@ -59,8 +73,24 @@ class _Writer:
         if not known:
             return '"{" [pair ("," pair)*] "}"' if schema.get("additionalProperties", True) is not False else '"{}"'
         required = {name for name in sequence(schema.get("required")) if isinstance(name, str)}
-        members = [(f"{_literal(name + ':')} {self._value(mapping(item))}", name in required) for name, item in known]
+        members = [(f"{_literal(name + ':')} {self._argument(name, item)}", name in required) for name, item in known]
         return '"{" ' + self._members(members) + ' "}"'
+
+    def _argument(self, name: str, schema: object) -> str:
+        held = self.quotable
+        if held and name == held.path:
+            return "(" + " | ".join(self._constant(path) for path, _ in held.files) + ")"
+        if held and name == held.quote:
+            pieces = [self._terminal(json.dumps({"substring_chars": text})) for _, text in held.files]
+            quote = f"<[{self._tokens.quote}]>"
+            return f"({' | '.join(f'{quote} {piece} {quote}' for piece in pieces)})"
+        return self._value(mapping(schema))
+
+    def _terminal(self, regex: str) -> str:
+        """The name of a terminal: what ``regex``, an object of llguidance's own, allows."""
+        name = f"PIECE{len(self.rules)}"
+        self.rules.append(f"{name}: %regex {regex}")
+        return name
 
     def _members(self, members: Sequence[tuple[str, bool]]) -> str:
         """Any of the members in order with commas between: ``first | second ...``, each followed by its tail."""

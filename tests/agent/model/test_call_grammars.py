@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from agent.messages import ToolSpec
+from agent.model import Quotable
 from agent.model.formats.base import ChatFormat, ToolChoice
 from agent.model.formats.chatml import ChatMLFormat
 from agent.model.formats.gemma4 import Gemma4Format
@@ -104,6 +105,41 @@ WRONG = [
     "edit{edits:[{new:'n',old:'o'}],mode:'x',path:'p'}",
     "list{a:1}",
 ]
+
+
+QUOTABLE = Quotable("edit", "path", "old", (("a.py", 'x = "ä"\n\tif x:\n'), ("b/c.py", "y\n")))
+
+
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("edit{edits:[{new:'n',old:'x = \"ä\"\n\tif'}],path:'a.py'}", True),
+        ("edit{edits:[{new:'n',old:'y'},{new:'n',old:'\tif x'}],path:'b/c.py'}", True),
+        ("edit{edits:[{new:'n',old:'x = 1'}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'    if x'}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'if x:\ny'}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'y'}],path:'c.py'}", False),
+        ("read{path:'c.py'}", True),
+    ],
+)
+def test_a_gemma_call_can_be_held_to_quote_what_is_there(written: str, right: bool) -> None:
+    tokenizer = gemma_vocabulary()
+    chat = Gemma4Format(tokenizer, thinking=False)
+    grammar = chat.grammar(TOOLS, "required", None, quotable=QUOTABLE)
+    assert grammar is not None
+    constraint = Constraint(grammar, GrammarVocabulary(tokenizer))
+    ids = _gemma(written, tokenizer)
+    allowed = 0
+    while allowed < len(ids) and constraint.allows(ids[allowed]):
+        constraint.commit(ids[allowed])
+        allowed += 1
+    assert (allowed == len(ids)) is right
+
+
+def test_what_is_too_large_to_be_held_to_is_quoted_freely() -> None:
+    chat = Gemma4Format(gemma_vocabulary(), thinking=False)
+    large = Quotable("edit", "path", "old", (("a.py", "x\n" * 200_000),))
+    assert chat.grammar(TOOLS, "auto", None, quotable=large) == chat.grammar(TOOLS, "auto", None)
 
 
 @pytest.mark.parametrize("written", RIGHT)
