@@ -74,6 +74,11 @@ CURRICULUM = (
 """First how to copy, then how code reads and how to change a line, then whole sessions."""
 
 
+def stage_at(progress: float) -> Stage:
+    """The stage of a share of all steps."""
+    return next((each for each in CURRICULUM if progress < each.until), CURRICULUM[-1])
+
+
 class Batches:
     """Batches over ``groups`` of samples by name, ``tokens`` in each (one sample at the least).
 
@@ -95,7 +100,7 @@ class Batches:
 
     def _pool(self, chance: np.random.Generator, progress: float) -> list[list[Sample]]:
         """Samples for the next ``_POOL`` steps, those of like length together."""
-        stage = next((each for each in CURRICULUM if progress < each.until), CURRICULUM[-1])
+        stage = stage_at(progress)
         mix = {name: share for name, share in stage.mix.items() if name in self._groups}
         names = list(mix) or list(self._groups)
         shares = np.array([mix.get(name, 1.0) for name in names])

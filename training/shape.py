@@ -42,6 +42,11 @@ class Shape:
     values_are_keys: bool = False
     backbone: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where heads cannot be spread over those of the KV: llama.cpp ends the process at it."""
+        if self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} heads of KV")
+
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kind of each layer."""

@@ -26,7 +26,7 @@ F32, Q8, Q4 = GGMLQuantizationType.F32, GGMLQuantizationType.Q8_0, GGMLQuantizat
 
 @pytest.fixture(scope="module")
 def shape(vocabulary: Vocabulary) -> Shape:
-    return Shape(len(vocabulary.tokens), width=64, layers=4, shared=2, heads=2, hidden=96, window=8)
+    return Shape(len(vocabulary.tokens), width=64, layers=4, shared=2, heads=2, kv_heads=1, hidden=96, window=8)
 
 
 def sizes(shape: Shape) -> Iterator[tuple[str, tuple[int, ...]]]:

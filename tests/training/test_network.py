@@ -27,7 +27,7 @@ def load(name: str) -> Any:
 
 @pytest.fixture(scope="module")
 def shape(vocabulary: Vocabulary) -> Shape:
-    return Shape(len(vocabulary.tokens), width=64, layers=4, shared=2, heads=2, hidden=96, window=16)
+    return Shape(len(vocabulary.tokens), width=64, layers=4, shared=2, heads=2, kv_heads=1, hidden=96, window=16)
 
 
 @pytest.mark.parametrize("change", [{}, {"values_are_keys": False, "cap": 0.0, "shared": 0}, {"kv_heads": 2}])

@@ -65,7 +65,7 @@ def test_a_session_with_tools_changes_and_tells(
     mend, tell = said(sample, tokenizer)
     old, new = bug.repair()
     assert mend.endswith("<|tool_response>")
-    assert f'new:<|"|>{new}<|"|>,old:<|"|>{old}<|"|>' in mend
+    assert f'find:<|"|>{old}<|"|>,replace:<|"|>{new}<|"|>' in mend
     assert ("The mistake is in this line" in mend) is thinks
     assert tell.endswith("<turn|>")
     assert 0 < sample.static < sample.said[0][0]
@@ -118,11 +118,11 @@ def test_drills_say_what_their_question_holds(tokenizer: LlamaCppTokenizer) -> N
     for sample in found:
         (answer,) = said(sample, tokenizer)
         question = text_of(sample.ids[: sample.said[0][0]], tokenizer)
-        olds = [piece.split("<|")[0] for piece in answer.split('old:<|"|>')[1:]]
+        olds = [piece.split("<|")[0] for piece in answer.split('find:<|"|>')[1:]]
         assert olds
         assert len(olds) > 1 or sample.kind != "drill several"
         code = question.split("```python\n")[1].split("\n```")[0]
-        for old, new in zip(olds, (piece.split("<|")[0] for piece in answer.split('new:<|"|>')[1:]), strict=True):
+        for old, new in zip(olds, (piece.split("<|")[0] for piece in answer.split('replace:<|"|>')[1:]), strict=True):
             assert code.split("\n").count(old) == 1
             code = code.replace(old, new)
         assert code in SOURCE.path.read_text()

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.batches import Batch, Batches, make_batch
+from training.batches import Batch, Batches, bare, make_batch, stage_at
 from training.convert import save_weights
 from training.network.checkpoints import Run, time_left, wait_while
 from training.network.copying import begin_with_copying
@@ -220,9 +220,12 @@ def main() -> None:
         model.model.compile()
 
     def tell() -> None:
+        # As they are trained on at this stage: what was never read in training makes any answer a guess.
+        whole = stage_at(run.step / plan.steps).whole
         for name, samples in held_out.items():
             if samples and name != "text":
-                print(json.dumps({"step": run.step, name: judge(model, shape, samples[: args.judged])}), flush=True)
+                some = [sample if whole else bare(sample) for sample in samples[: args.judged]]
+                print(json.dumps({"step": run.step, name: judge(model, shape, some)}), flush=True)
 
     def report(tokens: int) -> None:
         if run.step % 10 == 0 or run.step == 1:
