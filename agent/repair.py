@@ -45,6 +45,9 @@ from tools.text import decode
 
 Emit = Callable[[AgentEvent], None]
 
+_Tried = tuple[Edit, ...] | tuple[FileChange, ...]
+"""What the tests judged: edits that were made, or what a model left."""
+
 # What the failure names is tried for so long, going by how long the tests took, before the model is asked.
 _STATED_SECONDS = 30.0
 _LEAST_STATED = 2
@@ -101,7 +104,7 @@ class Repair(ABC):
         self._start = bench.session.checkpoint()
         self.origin = origin or self._start
         self.usage = Usage()
-        self._tried: dict[tuple[Edit, ...], TestRun] = {}
+        self._tried: dict[_Tried, TestRun] = {}
         worth = max(_LEAST_STATED, int(_STATED_SECONDS / max(first.seconds, 0.1)))
         self._stated = _stated(bench.evidence, bench.sources)[:worth] if bench.stated else []
 
@@ -158,16 +161,12 @@ class Repair(ABC):
 
     async def _try(self, edits: tuple[Edit, ...]) -> Candidate | None:
         """Make the edits from the start on and test; what was tested before is not tested again."""
-        if edits in self._tried:
-            self._bench.emit(Notice("This was tried before."))
-            self._last = self._tried[edits]
+        if self._was_tried(edits):
             return None
         self._bench.session.rewind_to(self._start, conversation=False)
         if not await self._apply(edits):
             return None
-        candidate = await self._judge()
-        self._tried[edits] = candidate.run
-        return candidate
+        return await self._judge(edits)
 
     async def _apply(self, edits: Sequence[Edit]) -> bool:
         """Through the ordinary tools, so that permissions, journal and syntax check see it."""
@@ -180,8 +179,16 @@ class Repair(ABC):
                 return False
         return True
 
-    async def _judge(self) -> Candidate:
-        self._last = await self._bench.run_tests()
+    def _was_tried(self, tried: _Tried) -> bool:
+        """Whether the tests have judged it already, which people are told."""
+        if tried not in self._tried:
+            return False
+        self._bench.emit(Notice("This was tried before."))
+        self._last = self._tried[tried]
+        return True
+
+    async def _judge(self, tried: _Tried) -> Candidate:
+        self._last = self._tried[tried] = await self._bench.run_tests()
         return Candidate(self._last, tuple(self._bench.session.changes_since(self.origin)))
 
 
@@ -265,7 +272,6 @@ class ToolRepair(Repair):
         super().__init__(bench, first, origin)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
-        self._seen: dict[tuple[FileChange, ...], TestRun] = {}
 
     async def _asking(self) -> AsyncIterator[Attempt]:
         for attempt in tool_attempts():
@@ -284,13 +290,7 @@ class ToolRepair(Repair):
         if changes == before:
             self._bench.emit(Notice("The model changed nothing."))
             return None
-        if changes in self._seen:
-            self._bench.emit(Notice("This was tried before."))
-            self._last = self._seen[changes]
-            return None
-        candidate = await self._judge()
-        self._seen[changes] = candidate.run
-        return candidate
+        return None if self._was_tried(changes) else await self._judge(changes)
 
     def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
         briefing = self._bench.wide

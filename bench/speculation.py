@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.messages import ToolSpec
+from agent.model import ResponseOptions
 from agent.model.formats.base import Tail
 from agent.model.formats.chatml import ChatMLFormat
 from bench.claims import report
@@ -76,7 +77,7 @@ def workloads(chat: ChatMLFormat) -> dict[str, Request]:
 
     def asked(text: str, tools: Sequence[ToolSpec], max_tokens: int) -> Request:
         ids = [*chat.begin("You are a coding assistant.", tools), *chat.user(text), *chat.cue(Tail.USER, "auto").ids]
-        grammar = chat.grammar(tools, "required", None) if tools else None
+        grammar = chat.grammar(tools, ResponseOptions(tool_choice="required")) if tools else None
         return Request(text[:12], tuple(ids), max_tokens, stop_ids=chat.stop_ids, grammar=grammar)
 
     return {

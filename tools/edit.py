@@ -24,24 +24,23 @@ from tools.text import TextFile, decode, is_binary
 
 # Gemma writes arguments in the order of their names, so these decide what it writes first: the file, then what stands
 # there, then what is to stand there. What it has just copied from the file is what it changes.
-_FIND = AliasChoices("find", "old", "old_string", "oldString", "old_text", "oldText", "search")
-_REPLACE = AliasChoices("replace", "new", "new_string", "newString", "new_text", "newText", "replacement")
-_ALL = AliasChoices("replacements", "edits", "changes")
-_NOTHING = "`replace` are equal, so nothing would change; write the changed lines in `replace`."
+_FIND = ("find", "old", "old_string", "oldString", "old_text", "oldText", "search")
+_REPLACE = ("replace", "new", "new_string", "newString", "new_text", "newText", "replacement")
+_ALL = ("replacements", "edits", "changes")
 
 
 class Replacement(Arguments):
     """One replacement."""
 
-    find: str = Field(validation_alias=_FIND)
-    replace: str = Field(validation_alias=_REPLACE)
+    find: str = Field(validation_alias=AliasChoices(*_FIND))
+    replace: str = Field(validation_alias=AliasChoices(*_REPLACE))
 
 
 class EditArguments(Arguments):
     """A file and its replacements; a flat ``find`` and ``replace`` beside the path are taken for one."""
 
     path: str = Field(strict=True)
-    replacements: list[Replacement] = Field(validation_alias=_ALL, min_length=1, max_length=100)
+    replacements: list[Replacement] = Field(validation_alias=AliasChoices(*_ALL), min_length=1, max_length=100)
 
     @model_validator(mode="before")
     @classmethod
@@ -49,11 +48,11 @@ class EditArguments(Arguments):
         given = mapping(data)
         if given is None:
             return data
-        name = next((each for each in _ALL.choices if each in given), "replacements")
-        replacements = items(given.get(str(name)))
-        if replacements is None and any(each in given for each in _FIND.choices):
+        name = next((each for each in _ALL if each in given), _ALL[0])
+        replacements = items(given.get(name))
+        if replacements is None and any(each in given for each in _FIND):
             replacements = [given]
-        return given if replacements is None else {**given, str(name): replacements}
+        return given if replacements is None else {**given, name: replacements}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
     matches = _locate_all(relative, file.text, pairs)
     text, regions = _apply(file.text, matches)
     if text == file.text:
-        raise ToolError(f"`find` and {_NOTHING}")
+        raise _nothing_changes("`find`")
     after = _encoded(relative, file, text)
     check = check_change(relative, file.text, text)
     if check.refuse:
@@ -130,13 +129,17 @@ def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
     return _Plan(relative, found.content, after, report)
 
 
+def _nothing_changes(which: str) -> ToolError:
+    return ToolError(f"{which} and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
+
+
 def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> list[Match]:
     """The place of each edit in the original text, in order of places; raises ToolError if one has none or several."""
     matches: list[tuple[Match, str]] = []
     for number, (old, new) in enumerate(edits, 1):
         which = "`find`" if len(edits) == 1 else f"`find` of replacement {number}"
         if old == new:
-            raise ToolError(f"{which} and {_NOTHING}")
+            raise _nothing_changes(which)
         found = _locate(text, old, new, which)
         if found is None:
             raise ToolError(not_found(relative, text, (old, new), which))

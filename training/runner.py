@@ -26,6 +26,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+_ROOT = Path(__file__).resolve().parents[1]
 _CHILD_SECONDS = 6
 _MEMORY = 2_000_000_000
 _LARGEST_FILE = 10_000_000  # pytest catches what is printed in a file
@@ -48,7 +49,7 @@ class Runner:
         self._folder = tempfile.TemporaryDirectory(prefix="runner-")
         environment = {
             **os.environ,
-            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+            "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "COLUMNS": "80",

@@ -297,9 +297,7 @@ class LocalConversation:
     def _request(self, options: ResponseOptions, cue: Cue, prefix: Sequence[int]) -> Request:
         settings = self._settings
         temperature = settings.temperature if options.temperature is None else options.temperature
-        grammar = self._format.grammar(
-            self._tools, options.tool_choice, options.tool_name, in_thought=cue.in_thought, quotable=options.quotable
-        )
+        grammar = self._format.grammar(self._tools, options, in_thought=cue.in_thought)
         return Request(
             id=uuid.uuid4().hex,
             tokens=(*self._transcript.tokens(), *prefix),

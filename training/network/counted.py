@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers.models.gemma4.modeling_gemma4 import apply_rotary_pos_emb
 
 from training.network.models import Kv
 from training.shape import FULL, SLIDING, Shape
@@ -32,10 +33,10 @@ def counted_rows(target: Any, shape: Shape, ids: Tensor, wanted: Tensor, shared:
     places = torch.arange(ids.shape[1], device=ids.device)[None]
     hidden = model.embed_tokens(ids[:, shared:])
     turns: _Turns = {kind: model.rotary_emb(hidden, places, kind) for kind in (SLIDING, FULL)}
-    before: list[_Pair | None] = [None] * shape.owners
+    before: Sequence[_Pair | None] = [None] * shape.owners
     if shared:
         early: _Turns = {kind: (cos[:, :shared], sin[:, :shared]) for kind, (cos, sin) in turns.items()}
-        before = [*_owners(model, shape, model.embed_tokens(ids[:1, :shared]), early, before)[1]]
+        before = _owners(model, shape, model.embed_tokens(ids[:1, :shared]), early, before)[1]
     late: _Turns = {kind: (cos[:, shared:], sin[:, shared:]) for kind, (cos, sin) in turns.items()}
     hidden, owned = _owners(model, shape, hidden, late, before)
     kv = {shape.kinds[number]: _joined(before[number], owned[number]) for number in range(max(0, last - 1), last + 1)}
@@ -80,9 +81,7 @@ def _heads(rows: Tensor, size: int) -> Tensor:
 
 def _turned(heads: Tensor, turn: _Turn) -> Tensor:
     """Heads (batch, rows, heads, size), turned by their places, as (batch, heads, rows, size)."""
-    cos, sin = (each[:, :, None] for each in turn)
-    first, second = heads.chunk(2, dim=-1)
-    return (heads * cos + torch.cat((-second, first), dim=-1) * sin).transpose(1, 2)
+    return apply_rotary_pos_emb(heads, *turn, unsqueeze_dim=2).transpose(1, 2)
 
 
 def _queries(layer: Any, normed: Tensor, turn: _Turn) -> Tensor:
@@ -108,10 +107,11 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) 
 
 def _all(queries: Tensor, own: _Pair, before: _Pair | None, _: int) -> Tensor:
     """Every row sees those up to itself."""
-    rows = queries.shape[2]
-    earlier = before[0].shape[2] if before else 0
+    if before is None:
+        return _attend(queries, *own, None)
+    rows, earlier = queries.shape[2], before[0].shape[2]
     mask = torch.ones(rows, earlier + rows, dtype=torch.bool, device=queries.device).tril(earlier)
-    return _attend(queries, *_joined(before, own), mask if earlier else None)
+    return _attend(queries, *_joined(before, own), mask)
 
 
 def _near(queries: Tensor, own: _Pair, before: _Pair | None, window: int) -> Tensor:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model import ModelEvent, Quotable
+from agent.model import ModelEvent, ResponseOptions
 from inference.request import Grammar, Region
 
 ToolChoice = Literal["auto", "required", "none"]
@@ -147,15 +147,12 @@ class ChatFormat(Protocol):
         ...
 
     def grammar(
-        self,
-        tools: Sequence[ToolSpec],
-        choice: ToolChoice,
-        tool_name: str | None,
-        *,
-        in_thought: bool = False,
-        quotable: Quotable | None = None,
+        self, tools: Sequence[ToolSpec], options: ResponseOptions, *, in_thought: bool = False
     ) -> Grammar | None:
-        """What keeps calls well formed, and quotations true where it can; None when there is nothing to hold to."""
+        """What keeps calls well formed, and quotations true where it can; None when there is nothing to hold to.
+
+        Of ``options`` it goes by ``tool_choice``, ``tool_name`` and ``quotable``.
+        """
         ...
 
     def history(self, messages: Sequence[Message]) -> tuple[list[int], Tail]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import prompts
 from agent.messages import AssistantMessage, Message, ToolCall, ToolResultMessage, ToolSpec, UserMessage
-from agent.model import Quotable
+from agent.model import ResponseOptions
 from agent.model.formats.base import ARGUMENTS, CODE, FENCE, PROSE, Cue, Ending, Tail, ToolChoice, ToolSchemas
 from agent.model.formats.chatml_parser import ChatMLParser
 from agent.model.formats.chatml_tokens import ChatMLTokens
@@ -86,17 +86,19 @@ class ChatMLFormat:
     def grammar(
         self,
         tools: Sequence[ToolSpec],
-        choice: ToolChoice,
-        tool_name: str | None,
+        options: ResponseOptions,
         *,
         in_thought: bool = False,  # noqa: ARG002
-        quotable: Quotable | None = None,  # noqa: ARG002 - JSON's grammar knows no pieces of a text
     ) -> Grammar | None:
-        """What keeps calls well formed; None when there is nothing to hold to."""
+        """What keeps calls well formed; None when there is nothing to hold to.
+
+        Quotations are free: JSON's grammar knows no pieces of a text.
+        """
+        choice = options.tool_choice
         if choice == "none":
             return Grammar(f"start: TEXT <[{self._tokens.im_end}]>\nTEXT: /(.|\\n)*/\n", from_start=True)
         if choice == "required":
-            tools = [tool for tool in tools if tool_name in (None, tool.name)]
+            tools = [tool for tool in tools if options.tool_name in (None, tool.name)]
         if not tools:
             return None
         if choice == "required":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.messages import Message, ToolResultMessage, ToolSpec
-from agent.model import Quotable
+from agent.model import ResponseOptions
 from agent.model.formats.base import (
     ARGUMENTS,
     CODE,
@@ -115,22 +115,17 @@ class Gemma4Format:
         return Gemma4Parser(self._tokenizer, self._tokens, tools, in_thought=in_thought)
 
     def grammar(
-        self,
-        tools: Sequence[ToolSpec],
-        choice: ToolChoice,
-        tool_name: str | None,
-        *,
-        in_thought: bool = False,
-        quotable: Quotable | None = None,
+        self, tools: Sequence[ToolSpec], options: ResponseOptions, *, in_thought: bool = False
     ) -> Grammar | None:
         """What keeps calls well formed and quotations true; None when there is nothing to hold to."""
+        choice = options.tool_choice
         if choice == "none":
             return Grammar(answer_grammar(self._tokens, thinks=self._thinking, in_thought=in_thought), from_start=True)
         if choice == "required":
-            tools = [tool for tool in tools if tool_name in (None, tool.name)]
+            tools = [tool for tool in tools if options.tool_name in (None, tool.name)]
         if not tools:
             return None
-        lark = call_grammar(tools, self._tokens, with_marker=choice == "required", quotable=quotable)
+        lark = call_grammar(tools, self._tokens, with_marker=choice == "required", quotable=options.quotable)
         if choice == "required":
             return Grammar(lark, from_start=True, then_stop=True)
         return Grammar(lark, triggers=frozenset((self._tokens.call_open,)))

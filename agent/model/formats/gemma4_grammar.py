@@ -33,16 +33,16 @@ def call_grammar(
     tools: Sequence[ToolSpec], tokens: Gemma4Tokens, *, with_marker: bool, quotable: Quotable | None = None
 ) -> str:
     """One call of one of ``tools``, from the name on, or from the opening marker on when ``with_marker``."""
-    writer = _Writer(tokens)
+    rules = list[str]()
     if quotable and not 0 < sum(len(text) for _, text in quotable.files) <= _MOST_QUOTABLE:
         quotable = None
     calls = list[str]()
     for tool in tools:
-        writer.quotable = quotable if quotable and quotable.tool == tool.name else None
+        writer = _Writer(tokens, rules, quotable if quotable and quotable.tool == tool.name else None)
         calls.append(f"{_literal('call:' + tool.name)} {writer.object(simplify(tool.parameters))}")
     opening = f"<[{tokens.call_open}]> " if with_marker else ""
     start = f"start: {opening}call <[{tokens.call_close}]>\ncall: {' | '.join(calls)}"
-    return "\n".join([start, f"string: <[{tokens.quote}]> TEXT <[{tokens.quote}]>", *writer.rules]) + _COMMON
+    return "\n".join([start, f"string: <[{tokens.quote}]> TEXT <[{tokens.quote}]>", *rules]) + _COMMON
 
 
 def answer_grammar(tokens: Gemma4Tokens, *, thinks: bool, in_thought: bool) -> str:
@@ -59,13 +59,12 @@ def _literal(text: str) -> str:
 
 
 class _Writer:
-    """Turns schemas into rule bodies; ``rules`` collects the named rules they refer to, and ``quotable`` is what some
-    arguments are held to."""
+    """Turns a tool's schema into rule bodies; ``rules`` collects the named rules they refer to."""
 
-    def __init__(self, tokens: Gemma4Tokens) -> None:
+    def __init__(self, tokens: Gemma4Tokens, rules: list[str], quotable: Quotable | None) -> None:
         self._tokens = tokens
-        self.quotable: Quotable | None = None  # of the tool that is written
-        self.rules: list[str] = []
+        self._rules = rules
+        self._quotable = quotable
 
     def object(self, schema: Schema) -> str:
         """An object with the known properties in sorted order, the required ones always there."""
@@ -77,20 +76,16 @@ class _Writer:
         return '"{" ' + self._members(members) + ' "}"'
 
     def _argument(self, name: str, schema: object) -> str:
-        held = self.quotable
+        held = self._quotable
         if held and name == held.path:
-            return "(" + " | ".join(self._constant(path) for path, _ in held.files) + ")"
+            return self._value({"enum": [path for path, _ in held.files]})
         if held and name == held.quote:
-            pieces = [self._terminal(json.dumps({"substring_chars": text})) for _, text in held.files]
+            pieces = [
+                self._rule(f"%regex {json.dumps({'substring_chars': text})}", name="PIECE") for _, text in held.files
+            ]
             quote = f"<[{self._tokens.quote}]>"
-            return f"({' | '.join(f'{quote} {piece} {quote}' for piece in pieces)})"
+            return f"{quote} ({' | '.join(pieces)}) {quote}"
         return self._value(mapping(schema))
-
-    def _terminal(self, regex: str) -> str:
-        """The name of a terminal: what ``regex``, an object of llguidance's own, allows."""
-        name = f"PIECE{len(self.rules)}"
-        self.rules.append(f"{name}: %regex {regex}")
-        return name
 
     def _members(self, members: Sequence[tuple[str, bool]]) -> str:
         """Any of the members in order with commas between: ``first | second ...``, each followed by its tail."""
@@ -106,9 +101,10 @@ class _Writer:
         choice = f"({' | '.join(reversed(firsts))})"
         return choice if any(required for _, required in members) else f"{choice}?"
 
-    def _rule(self, body: str) -> str:
-        name = f"r{len(self.rules)}"
-        self.rules.append(f"{name}: {body}")
+    def _rule(self, body: str, name: str = "r") -> str:
+        """The full name of a new rule; of a terminal, where ``name`` is in capitals."""
+        name = f"{name}{len(self._rules)}"
+        self._rules.append(f"{name}: {body}")
         return name
 
     def _value(self, schema: Schema) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from agent.messages import ToolSpec
-from agent.model import Quotable
-from agent.model.formats.base import ChatFormat, ToolChoice
+from agent.model import Quotable, ResponseOptions
+from agent.model.formats.base import ChatFormat
 from agent.model.formats.chatml import ChatMLFormat
 from agent.model.formats.gemma4 import Gemma4Format
 from inference.constraint import Constraint, GrammarVocabulary
@@ -57,14 +58,15 @@ TOOLS = [
     ToolSpec("loose", "Loose.", LOOSE),
     ToolSpec("list", "List.", NOTHING),
 ]
+REQUIRED = ResponseOptions(tool_choice="required")
+LIST = ResponseOptions(tool_choice="required", tool_name="list")
+NO_CALL = ResponseOptions(tool_choice="none")
 SCHEMAS = {tool.name: tool.parameters for tool in TOOLS}
 
 
-def _follows(
-    chat: ChatFormat, tokenizer: Tokenizer, ids: Sequence[int], choice: ToolChoice = "required", name: str | None = None
-) -> bool:
+def _follows(chat: ChatFormat, tokenizer: Tokenizer, ids: Sequence[int], options: ResponseOptions = REQUIRED) -> bool:
     """Whether the grammar lets exactly these ids through and is complete behind them."""
-    grammar = chat.grammar(TOOLS, choice, name)
+    grammar = chat.grammar(TOOLS, options)
     assert grammar is not None
     constraint = Constraint(grammar, GrammarVocabulary(tokenizer))
     for token in ids:
@@ -125,21 +127,13 @@ QUOTABLE = Quotable("edit", "path", "old", (("a.py", 'x = "ä"\n\tif x:\n'), ("b
 def test_a_gemma_call_can_be_held_to_quote_what_is_there(written: str, right: bool) -> None:
     tokenizer = gemma_vocabulary()
     chat = Gemma4Format(tokenizer, thinking=False)
-    grammar = chat.grammar(TOOLS, "required", None, quotable=QUOTABLE)
-    assert grammar is not None
-    constraint = Constraint(grammar, GrammarVocabulary(tokenizer))
-    ids = _gemma(written, tokenizer)
-    allowed = 0
-    while allowed < len(ids) and constraint.allows(ids[allowed]):
-        constraint.commit(ids[allowed])
-        allowed += 1
-    assert (allowed == len(ids)) is right
+    assert _follows(chat, tokenizer, _gemma(written, tokenizer), replace(REQUIRED, quotable=QUOTABLE)) is right
 
 
 def test_what_is_too_large_to_be_held_to_is_quoted_freely() -> None:
     chat = Gemma4Format(gemma_vocabulary(), thinking=False)
     large = Quotable("edit", "path", "old", (("a.py", "x\n" * 200_000),))
-    assert chat.grammar(TOOLS, "auto", None, quotable=large) == chat.grammar(TOOLS, "auto", None)
+    assert chat.grammar(TOOLS, ResponseOptions(quotable=large)) == chat.grammar(TOOLS, ResponseOptions())
 
 
 @pytest.mark.parametrize("written", RIGHT)
@@ -162,7 +156,7 @@ def test_a_gemma_call_that_does_not_fit_its_schema_is_stopped(written: str) -> N
 def test_gemma_calls_are_let_through_over_the_real_vocabulary() -> None:
     tokenizer = gemma_vocabulary()
     chat = Gemma4Format(tokenizer)
-    grammar = chat.grammar(TOOLS, "required", None)
+    grammar = chat.grammar(TOOLS, REQUIRED)
     assert grammar is not None
     vocabulary = GrammarVocabulary(tokenizer)
     for written in RIGHT:
@@ -176,14 +170,14 @@ def test_in_automatic_mode_the_grammar_begins_behind_the_opening_marker() -> Non
     tokenizer = gemma_bytes()
     chat = Gemma4Format(tokenizer)
     text = tokenizer.encode("I look. ")
-    assert _follows(chat, tokenizer, [*text, *_gemma("list{}", tokenizer)], "auto")
+    assert _follows(chat, tokenizer, [*text, *_gemma("list{}", tokenizer)], ResponseOptions())
 
 
 def test_a_required_tool_is_the_only_one_let_through() -> None:
     tokenizer = gemma_bytes()
     chat = Gemma4Format(tokenizer)
-    assert _follows(chat, tokenizer, _gemma("list{}", tokenizer), name="list")
-    assert not _follows(chat, tokenizer, _gemma("read{path:'a'}", tokenizer), name="list")
+    assert _follows(chat, tokenizer, _gemma("list{}", tokenizer), LIST)
+    assert not _follows(chat, tokenizer, _gemma("read{path:'a'}", tokenizer), LIST)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +193,7 @@ def test_a_required_tool_is_the_only_one_let_through() -> None:
 def test_where_calls_are_forbidden_only_words_are_let_through(thinking: bool, written: str, allowed: bool) -> None:
     tokenizer = gemma_bytes()
     chat = Gemma4Format(tokenizer, thinking=thinking)
-    assert _follows(chat, tokenizer, parse_special(tokenizer, written), "none") == allowed
+    assert _follows(chat, tokenizer, parse_special(tokenizer, written), NO_CALL) == allowed
 
 
 def _hermes(body: str, tokenizer: Tokenizer) -> list[int]:
@@ -230,10 +224,10 @@ def test_a_hermes_call_is_let_through_where_it_fits_its_schema(body: str, allowe
 def test_words_alone_are_let_through_in_chatml_where_calls_are_forbidden() -> None:
     tokenizer = chatml_bytes()
     chat = ChatMLFormat(tokenizer)
-    assert _follows(chat, tokenizer, parse_special(tokenizer, "Hi<|im_end|>", CHATML_MARKERS), "none")
-    assert not _follows(chat, tokenizer, parse_special(tokenizer, "Hi<tool_call>", CHATML_MARKERS), "none")
+    assert _follows(chat, tokenizer, parse_special(tokenizer, "Hi<|im_end|>", CHATML_MARKERS), NO_CALL)
+    assert not _follows(chat, tokenizer, parse_special(tokenizer, "Hi<tool_call>", CHATML_MARKERS), NO_CALL)
 
 
 def test_without_tools_nothing_is_held_to_a_grammar() -> None:
-    assert Gemma4Format(gemma_bytes()).grammar([], "auto", None) is None
-    assert ChatMLFormat(chatml_bytes()).grammar([], "auto", None) is None
+    assert Gemma4Format(gemma_bytes()).grammar([], ResponseOptions()) is None
+    assert ChatMLFormat(chatml_bytes()).grammar([], ResponseOptions()) is None
