@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from textual.drivers.linux_driver import LinuxDriver
@@ -60,11 +61,23 @@ def hang_up_with_terminal() -> None:
         threading.Thread(target=_watch, args=(sys.__stdin__.fileno(),), name="terminal", daemon=True).start()
 
 
+def _let_go(terminal: int) -> None:
+    """What is left in buffers for the terminal goes nowhere: else the interpreter fails to write it when it ends, and
+    makes the exit code 120."""
+    gone, nowhere = os.fstat(terminal).st_rdev, os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        with suppress(OSError):  # closed from the start
+            if os.fstat(number).st_rdev == gone:
+                os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
 def _watch(terminal: int) -> None:
     poll = select.poll()
     poll.register(terminal, 0)  # input is the driver's; a hang-up is reported unasked
     if all(not what & select.POLLHUP for _, what in poll.poll()):
         return
+    _let_go(terminal)
     os.kill(os.getpid(), signal.SIGHUP)
     time.sleep(_GRACE_SECONDS)
     os._exit(128 + signal.SIGHUP)

@@ -46,6 +46,7 @@ class Window:
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
         environment |= {"XDG_STATE_HOME": str(self.state), "XDG_CONFIG_HOME": str(folder / "config")}
         environment |= environment_too
+        environment.pop("PYTHONUNBUFFERED", None)  # few people have it, and with it nothing is left to write at the end
         command = [sys.executable, "-m", "tests.tui.window_program", kind, str(count), "--mode", "yolo", "--model", "x"]
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, cwd=self.work, env=environment, start_new_session=True
