@@ -54,7 +54,8 @@ def _settle() -> None:
     # A dump of the memory would hold every prompt.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _shorten_log()
-    faulthandler.enable()
+    # The thread that fails alone: others run on while theirs would be printed, and then the printing itself fails.
+    faulthandler.enable(all_threads=False)
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING, handlers=[_Log(sys.stderr)]
     )
