@@ -44,8 +44,10 @@ def run(*command: str) -> None:
 
 def wanted_state() -> str:
     """A hash of everything that an installation depends on."""
-    text = CONSTRAINTS.read_text() + (ROOT / "pyproject.toml").read_text() + str(ROOT) + sys.version + build_key()
-    return hashlib.sha256(text.encode()).hexdigest()
+    sources = sorted((ROOT / "inference" / "kernels").iterdir())
+    native = "".join(path.read_text() for path in sources if path.suffix in (".cpp", ".h"))
+    text = CONSTRAINTS.read_text() + (ROOT / "pyproject.toml").read_text() + native
+    return hashlib.sha256((text + str(ROOT) + sys.version + build_key()).encode()).hexdigest()
 
 
 def build_key() -> str:

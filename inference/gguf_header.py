@@ -106,6 +106,12 @@ class GgufHeader:
         return sum(tensor.elements for tensor in self.tensors)
 
     @property
+    def n_experts(self) -> int:
+        """How many feed-forward networks a layer chooses from; 0 in a dense model."""
+        count = self.metadata.get(f"{self.architecture}.expert_count")
+        return count if isinstance(count, int) else 0
+
+    @property
     def architecture(self) -> str:
         """``general.architecture``: ``gemma4``, ``qwen2``, ...; empty when absent."""
         return self.text("general.architecture")

@@ -5,6 +5,7 @@ It wraps nothing; its neighbours call ``lib``, or ``native`` where a declared ty
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from importlib import metadata
 from typing import Any, cast
@@ -12,8 +13,9 @@ from typing import Any, cast
 from llama_cpp import llama_cpp as lib
 
 from inference.backend.native import NativeLog
+from inference.kernels import open_kernels
 
-__all__ = ["engine_version", "extension", "lib", "native", "native_log"]
+__all__ = ["engine_version", "extension", "lib", "native", "native_log", "use_kernels"]
 
 # The same module without its types, for calls that it declares wrongly (c_int32 for int, arrays for pointers).
 native = cast("Any", lib)
@@ -39,4 +41,21 @@ def extension() -> Any:
 
 def engine_version() -> str:
     """What wrote a saved state, and reads it: the bindings' version, which names one commit of llama.cpp."""
-    return f"llama-cpp-python {metadata.version('llama-cpp-python')}"
+    return f"llama-cpp-python {_release()}"
+
+
+def use_kernels() -> bool:
+    """Let contexts that are made from now on compute products by ``inference.kernels``; whether they will."""
+    kernels = open_kernels()
+    return kernels is not None and kernels.register(_release(), _address_of)
+
+
+def _release() -> str:
+    return metadata.version("llama-cpp-python")
+
+
+def _address_of(name: str) -> int | None:
+    # The library that llama.cpp itself is in finds those that it has loaded; the wheel has copies of them by other
+    # names, which a search by name would load a second time.
+    function = getattr(native._lib, name, None)
+    return None if function is None else ctypes.cast(function, ctypes.c_void_p).value

@@ -15,7 +15,7 @@ import numpy as np
 
 from inference.backend import BackendInfo, Batch
 from inference.backend.barriers import open_barriers
-from inference.backend.bindings import engine_version, lib, native, native_log
+from inference.backend.bindings import engine_version, lib, native, native_log, use_kernels
 from inference.backend.llama_sampler import LlamaCppSampler
 from inference.backend.llama_tokenizer import LlamaCppTokenizer
 from inference.backend.model_file import check_kv_memory, check_model_file
@@ -23,6 +23,7 @@ from inference.backend.native import AbortFlag, BatchColumns, Bytes, RowViews, p
 from inference.errors import DecodeFailed, EngineClosed, KvFull, ModelLoadError, NotEnoughMemory
 from inference.gguf_header import GgufHeader
 from inference.hardware import physical_cores
+from inference.kernels import KERNELS_VERSION
 from inference.memory import LOGIT_ROWS
 from inference.request import SamplingParams
 from inference.sampling import FloatRow
@@ -80,6 +81,7 @@ class LlamaCppBackend:
         swa_full: bool = False,
         kv_type: str = "f16",
         flash_attention: bool = True,
+        kernels: bool = True,
         progress: Callable[[float], None] | None = None,
     ) -> LlamaCppBackend:
         """Load the GGUF file ``path`` with room for ``n_ctx`` tokens in each of ``n_sequences`` sequences.
@@ -87,15 +89,20 @@ class LlamaCppBackend:
         With ``unified`` that is their room together, and copies of a sequence share it.
         ``n_batch`` rows are computed at once. ``n_threads`` defaults to the physical cores. ``n_gpu_layers`` -1 means
         all layers, where the build can. ``kv_type`` is a key of ``KV_TYPES``. ``swa_full`` keeps all positions of
-        sliding-window layers: then no cut needs a checkpoint, at several times the memory. ``progress`` gets the
-        loaded fraction. Raises ModelLoadError or NotEnoughMemory.
+        sliding-window layers: then no cut needs a checkpoint, at several times the memory. ``kernels`` lets
+        ``inference.kernels`` compute products where they can; without, the model must be loaded before any with.
+        ``progress`` gets the loaded fraction. Raises ModelLoadError or NotEnoughMemory.
         """
         header = check_model_file(path)
-        if not n_gpu_layers or not lib.llama_supports_gpu_offload():  # a GPU refuses by itself
+        on_cpu = not n_gpu_layers or not lib.llama_supports_gpu_offload()
+        if on_cpu:  # a GPU refuses by itself
             cells = n_ctx if unified else n_ctx * n_sequences
             check_kv_memory(path, header, cells, kv_type, swa_full=swa_full)
         native_log().clear()
-        model = load_native_model(path, n_gpu_layers, progress)
+        kernels = kernels and on_cpu and use_kernels()
+        # llama.cpp's own kernels want some weights in another order, which ours do not read. It keeps that order for
+        # the experts of a mixture, which it computes itself.
+        model = load_native_model(path, n_gpu_layers, progress, reordered=not kernels or header.n_experts > 0)
         params = _context_params(n_ctx=n_ctx, n_batch=n_batch, n_sequences=n_sequences, n_threads=n_threads)
         if unified:
             params.n_ctx, params.kv_unified = n_ctx, True
@@ -114,6 +121,8 @@ class LlamaCppBackend:
                 "choose a smaller context or a smaller model."
             )
         layout = f"{engine_version()}, kv {kv_type}, flash attention {'auto' if flash_attention else 'off'}"
+        if kernels:
+            layout += f", kernels {KERNELS_VERSION}"
         return cls(model, context, params, _info(path, header, (model, context), params, layout))
 
     @property
@@ -280,13 +289,20 @@ class LlamaCppBackend:
 
 
 def load_native_model(
-    path: Path, n_gpu_layers: int, progress: Callable[[float], None] | None, *, mapped: bool = True
+    path: Path,
+    n_gpu_layers: int,
+    progress: Callable[[float], None] | None,
+    *,
+    mapped: bool = True,
+    reordered: bool = True,
 ) -> lib.llama_model_p:
     """The weights of ``path`` as a native model, which the caller frees; raises ModelLoadError.
 
-    ``mapped`` weights are read from the file when they are used, others at once: then the file may go.
+    ``mapped`` weights are read from the file when they are used, others at once: then the file may go. ``reordered``
+    lets llama.cpp keep a copy of some in the order that its own kernels for several rows read fastest.
     """
     params = lib.llama_model_default_params()
+    params.use_extra_bufts = reordered
     if not mapped:
         params.load_mode = lib.LLAMA_LOAD_MODE_NONE
     params.n_gpu_layers = n_gpu_layers if lib.llama_supports_gpu_offload() else 0

@@ -1,0 +1,126 @@
+"""Products of quantised weights by our own code, where the processor has 512-bit integer dot products (AVX-512 VNNI).
+
+It computes products and nothing else of a model; what it does not take stays with llama.cpp. The native library is
+compiled when the package is installed, and is missing where that failed: then llama.cpp computes everything.
+docs/decisions/0014 says why it is there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["BLOCKS", "CHECKED_RELEASES", "KERNELS_VERSION", "Kernels", "open_kernels"]
+
+KERNELS_VERSION: Final = 1
+"""Changes with the last bit of any result: a saved sequence is not continued by other kernels."""
+
+CHECKED_RELEASES: Final = frozenset({"0.3.36"})
+"""Releases of llama-cpp-python whose plug-in interface is what ggml_interface.h says; others go without kernels."""
+
+BLOCKS: Final = {2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 144), 13: (256, 176), 14: (256, 210)}
+"""Types of weights that are taken (ggml.h's numbers: Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K): elements, bytes a block."""
+
+# The functions of llama.cpp that a device needs, in the order of ``struct kernel_host``.
+_HOST_FUNCTIONS = (
+    "ggml_op_name",
+    "ggml_tensor_overhead",
+    "ggml_graph_n_nodes",
+    "ggml_graph_node",
+    "ggml_backend_cpu_buffer_type",
+    "ggml_backend_cpu_buffer_from_ptr",
+    "ggml_backend_buft_is_host",
+    "ggml_backend_register",
+)
+
+
+class _Product(ctypes.Structure):
+    """``struct kernel_product`` of quantized_matmul.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("n", ctypes.c_int64),
+        ("k", ctypes.c_int64),
+        ("m", ctypes.c_int64),
+        ("weights", ctypes.c_void_p),
+        ("row_bytes", ctypes.c_size_t),
+        ("x", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+    )
+
+
+class Kernels:
+    """The native library of this process; made by ``open_kernels``."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        library.kernel_takes.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        library.kernel_pool_new.restype = ctypes.c_void_p
+        library.kernel_pool_free.argtypes = (ctypes.c_void_p,)
+        library.kernel_compute.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Product), ctypes.c_int, ctypes.c_int)
+        self._registered: bool | None = None
+
+    def takes(self, kind: int, rows: int, length: int) -> bool:
+        """Whether ``rows`` rows of ``length`` elements of a type (a key of ``BLOCKS``) can be multiplied."""
+        return bool(self._library.kernel_takes(kind, rows, length))
+
+    def register(self, release: str, address_of: Callable[[str], int | None]) -> bool:
+        """Make llama.cpp use them in every context that is made from now on; whether it does.
+
+        ``release`` is the version of the bindings, ``address_of`` finds a function of llama.cpp's libraries. Once said
+        it stays, so the second call only answers.
+        """
+        if self._registered is None:
+            self._registered = release in CHECKED_RELEASES and self._register(address_of)
+        return self._registered
+
+    def _register(self, address_of: Callable[[str], int | None]) -> bool:
+        addresses = [address_of(name) for name in _HOST_FUNCTIONS]
+        if None in addresses:
+            return False
+        host = (ctypes.c_void_p * len(addresses))(*addresses)
+        return self._library.kernel_register(host) == 0
+
+    def multiply(
+        self, kind: int, weights: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], n_threads: int = 1
+    ) -> npt.NDArray[np.float32]:
+        """``x`` [m, k] times the transpose of ``weights`` [n, bytes of k elements of type ``kind``]: [m, n].
+
+        ValueError for shapes that are not taken.
+        """
+        elements, size = BLOCKS[kind]
+        (n, row_bytes), (m, k) = weights.shape, x.shape
+        if row_bytes * elements != k * size or not self.takes(kind, n, k) or n_threads < 1 or m < 1:
+            raise ValueError(f"no product of {n} rows of {row_bytes} bytes (type {kind}) with {m} rows of {k} floats")
+        weights, x = np.ascontiguousarray(weights), np.ascontiguousarray(x)
+        out = np.empty((m, n), np.float32)
+        product = _Product(kind, n, k, m, weights.ctypes.data, row_bytes, x.ctypes.data, out.ctypes.data)
+        pool = self._library.kernel_pool_new()
+        try:
+            if self._library.kernel_compute(pool, ctypes.byref(product), 1, n_threads):
+                raise MemoryError
+        finally:
+            self._library.kernel_pool_free(pool)
+        return out
+
+
+@functools.cache
+def open_kernels() -> Kernels | None:
+    """Those of this process; None where they were not compiled or the processor lacks the instructions."""
+    folder = Path(__file__).parent
+    for suffix in EXTENSION_SUFFIXES:
+        path = folder / f"_products{suffix}"
+        if path.exists():
+            try:
+                library = ctypes.CDLL(str(path))
+            except OSError:  # no OpenMP runtime, say
+                return None
+            return Kernels(library) if library.kernel_supported() else None
+    return None

@@ -1,0 +1,188 @@
+// A device for llama.cpp that computes products with quantised weights by quantized_matmul.cpp, in the memory where
+// llama.cpp has them. What it does not take, llama.cpp computes itself.
+
+#include "ggml_interface.h"
+#include "quantized_matmul.h"
+
+#include <new>
+#include <string.h>
+#include <vector>
+
+// The functions of llama.cpp's libraries that are needed here. They are handed over: the libraries are not in the
+// namespace where a linker would look for them.
+struct kernel_host {
+    const char * (*ggml_op_name)(int op);
+    size_t (*ggml_tensor_overhead)(void);
+    int (*ggml_graph_n_nodes)(struct ggml_cgraph *);
+    struct ggml_tensor * (*ggml_graph_node)(struct ggml_cgraph *, int);
+    void * (*ggml_backend_cpu_buffer_type)(void);
+    void * (*ggml_backend_cpu_buffer_from_ptr)(void * ptr, size_t size);
+    bool (*ggml_backend_buft_is_host)(void * buffer_type);
+    void (*ggml_backend_register)(struct ggml_backend_reg *);
+};
+
+namespace {
+
+constexpr size_t OBJECT_BYTES = 32;          // of ggml.h's GGML_OBJECT_SIZE
+constexpr int64_t LEAST_ELEMENTS = 1 << 18;  // smaller products are over before they are handed over
+
+kernel_host host;
+int products_op = -1;
+std::vector<int> views;                      // operations that compute nothing
+
+struct Context {
+    kernel_pool * pool;
+    int n_threads;
+    std::vector<kernel_product> products;
+};
+
+const char * name_of_backend(ggml_backend *) { return "kernels"; }
+
+void free_backend(ggml_backend * backend) {
+    Context * context = (Context *) backend->context;
+    kernel_pool_free(context->pool);
+    delete context;
+    delete backend;
+}
+
+int compute(ggml_backend * backend, ggml_cgraph * graph) {
+    Context * context = (Context *) backend->context;
+    std::vector<kernel_product> & products = context->products;
+    products.clear();
+    for (int i = 0; i < host.ggml_graph_n_nodes(graph); i++) {
+        const ggml_tensor * node = host.ggml_graph_node(graph, i);
+        if (node->op != products_op || !(node->flags & GGML_NODE_IS_COMPUTED)) {
+            continue;
+        }
+        const ggml_tensor * weights = node->src[0], * x = node->src[1];
+        products.push_back({(kernel_type) weights->type, weights->ne[1], weights->ne[0], x->ne[1],
+                            (const uint8_t *) weights->data, weights->nb[1], (const float *) x->data,
+                            (float *) node->data});
+    }
+    if (products.empty()) {
+        return GGML_STATUS_OK;
+    }
+    const int result = kernel_compute(context->pool, products.data(), (int) products.size(), context->n_threads);
+    return result == 0 ? GGML_STATUS_OK : GGML_STATUS_NO_MEMORY;
+}
+
+void set_n_threads(ggml_backend * backend, int n_threads) {
+    ((Context *) backend->context)->n_threads = n_threads < 1 ? 1 : n_threads;
+}
+
+const char * name_of_device(ggml_backend_device *) { return "kernels"; }
+const char * description(ggml_backend_device *) { return "quantised products in 512-bit integers"; }
+int device_type(ggml_backend_device *) { return GGML_DEVICE_ACCELERATOR; }
+
+void memory(ggml_backend_device *, size_t * free, size_t * total) {
+    *free = 0;  // it has none of its own
+    *total = 0;
+}
+
+void properties(ggml_backend_device * device, ggml_backend_dev_props * props) {
+    memset(props, 0, sizeof(*props));
+    props->name = name_of_device(device);
+    props->description = description(device);
+    props->type = GGML_DEVICE_ACCELERATOR;
+    props->caps.buffer_from_host_ptr = true;
+    props->caps.mmap_support = true;
+}
+
+ggml_backend * start(ggml_backend_device * device, const char *) {
+    static const uint8_t guid[16] = {0x67, 0x65, 0x6d, 0x6d, 0x61, 0x2d, 0x61, 0x67,
+                                     0x65, 0x6e, 0x74, 0x2d, 0x6b, 0x65, 0x72, 0x6e};
+    kernel_pool * pool = kernel_pool_new();
+    Context * context = new (std::nothrow) Context{pool, 1, {}};
+    ggml_backend * backend = new (std::nothrow) ggml_backend();
+    if (!pool || !context || !backend) {
+        kernel_pool_free(pool);
+        delete context;
+        delete backend;
+        return nullptr;
+    }
+    backend->guid = guid;
+    backend->iface.get_name = name_of_backend;
+    backend->iface.free = free_backend;
+    backend->iface.graph_compute = compute;
+    backend->device = device;
+    backend->context = context;
+    return backend;
+}
+
+void * buffer_type(ggml_backend_device *) { return host.ggml_backend_cpu_buffer_type(); }
+
+void * buffer_from_host_ptr(ggml_backend_device *, void * ptr, size_t size, size_t) {
+    return host.ggml_backend_cpu_buffer_from_ptr(ptr, size);
+}
+
+bool is_view(int op) {
+    for (int each : views) {
+        if (each == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool supports_op(ggml_backend_device *, const ggml_tensor * op) {
+    if (op->op != products_op) {
+        return is_view(op->op);
+    }
+    const ggml_tensor * weights = op->src[0], * x = op->src[1];
+    const bool flat = weights->ne[2] == 1 && weights->ne[3] == 1 && x->ne[2] == 1 && x->ne[3] == 1;
+    const bool rows = x->type == GGML_TYPE_FLOAT && op->type == GGML_TYPE_FLOAT && x->nb[0] == sizeof(float)
+        && x->nb[1] == sizeof(float) * (size_t) x->ne[0] && op->nb[1] == sizeof(float) * (size_t) op->ne[0];
+    return flat && rows && weights->ne[0] * weights->ne[1] >= LEAST_ELEMENTS
+        && kernel_takes(weights->type, weights->ne[1], weights->ne[0]);
+}
+
+bool supports_buft(ggml_backend_device *, void * type) { return host.ggml_backend_buft_is_host(type); }
+
+const char * name_of_reg(ggml_backend_reg *) { return "kernels"; }
+size_t device_count(ggml_backend_reg *) { return 1; }
+
+ggml_backend_device * device_at(ggml_backend_reg * reg, size_t) {
+    static ggml_backend_device device = {
+        {name_of_device, description, memory, device_type, properties, start, buffer_type, nullptr,
+         buffer_from_host_ptr, supports_op, supports_buft, nullptr, {nullptr, nullptr, nullptr}},
+        reg, nullptr};
+    return &device;
+}
+
+void * address_of(ggml_backend_reg *, const char * name) {
+    return strcmp(name, "ggml_backend_set_n_threads") == 0 ? (void *) set_n_threads : nullptr;
+}
+
+int op_called(const char * name) {
+    for (int op = 0; op < 64; op++) {  // enum ggml_op has more than that; all that is looked for stands before
+        if (strcmp(host.ggml_op_name(op), name) == 0) {
+            return op;
+        }
+    }
+    return -1;
+}
+
+} // namespace
+
+// Make the device known to llama.cpp, for every context that is made from now on; once in a process.
+// 0, or what is in the way: 1 the processor, 2 a llama.cpp that is laid out otherwise.
+extern "C" int kernel_register(const kernel_host * functions) {
+    if (!kernel_supported()) {
+        return 1;
+    }
+    host = *functions;
+    if (host.ggml_tensor_overhead() != OBJECT_BYTES + sizeof(ggml_tensor)) {
+        return 2;
+    }
+    products_op = op_called("MUL_MAT");
+    for (const char * name : {"NONE", "RESHAPE", "VIEW", "PERMUTE", "TRANSPOSE"}) {
+        views.push_back(op_called(name));
+    }
+    if (products_op < 0) {
+        return 2;
+    }
+    static ggml_backend_reg reg = {
+        GGML_INTERFACE_VERSION, {name_of_reg, device_count, device_at, address_of}, nullptr};
+    host.ggml_backend_register(&reg);
+    return 0;
+}

@@ -1,0 +1,50 @@
+// Products of quantised weights and float rows, for processors with 512-bit integer dot products (AVX-512 VNNI).
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Numbers of ggml's types (ggml.h, enum ggml_type): they stand in every GGUF file and never change.
+enum kernel_type {
+    KERNEL_Q4_0 = 2,
+    KERNEL_Q5_0 = 6,
+    KERNEL_Q8_0 = 8,
+    KERNEL_Q4_K = 12,
+    KERNEL_Q5_K = 13,
+    KERNEL_Q6_K = 14,
+};
+
+// One product: out[m][n] = x[m][k] * weights[n][k]^T. Rows of x and of out lie one behind the other.
+struct kernel_product {
+    enum kernel_type type;
+    int64_t n;                // rows of weights, a multiple of 16
+    int64_t k;                // their length, a multiple of the type's block
+    int64_t m;                // rows of x, at least 1
+    const uint8_t * weights;
+    size_t row_bytes;         // from one row of weights to the next
+    const float * x;
+    float * out;
+};
+
+struct kernel_pool;           // scratch memory, which grows with what it is used for
+
+// Whether this processor has the instructions.
+int kernel_supported(void);
+
+// Whether a product of this shape can be computed.
+int kernel_takes(int type, int64_t n, int64_t k);
+
+struct kernel_pool * kernel_pool_new(void);
+void kernel_pool_free(struct kernel_pool * pool);
+
+// Compute `count` products one after the other with `n_threads` threads; 0, or -1 when there is no memory.
+// A row of `out` depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads.
+int kernel_compute(struct kernel_pool * pool, const struct kernel_product * products, int count, int n_threads);
+
+#ifdef __cplusplus
+}
+#endif
