@@ -1,4 +1,4 @@
-"""Products of quantised weights by our own code, where the processor has 512-bit integer dot products (AVX-512 VNNI).
+"""Products of quantised weights by our own code, for processors with AVX2, AVX-VNNI or AVX-512 VNNI.
 
 It computes products and nothing else of a model; what it does not take stays with llama.cpp. The native library is
 compiled when the package is installed, and is missing where that failed: then llama.cpp computes everything.
@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCKS", "CHECKED_RELEASES", "KERNELS_VERSION", "Kernels", "open_kernels"]
+__all__ = ["BLOCKS", "CHECKED_RELEASES", "INSTRUCTIONS", "KERNELS_VERSION", "Kernels", "open_kernels"]
 
 KERNELS_VERSION: Final = 1
 """Changes with the last bit of any result: a saved sequence is not continued by other kernels."""
@@ -27,6 +27,9 @@ CHECKED_RELEASES: Final = frozenset({"0.3.36"})
 
 BLOCKS: Final = {2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 144), 13: (256, 176), 14: (256, 210)}
 """Types of weights that are taken (ggml.h's numbers: Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K): elements, bytes a block."""
+
+INSTRUCTIONS: Final = ("avx512", "avx_vnni", "avx2")
+"""What products are compiled for, best first: ``enum kernel_set`` of quantized_matmul.h."""
 
 # The functions of llama.cpp that a device needs, in the order of ``struct kernel_host``.
 _HOST_FUNCTIONS = (
@@ -61,50 +64,66 @@ class Kernels:
 
     def __init__(self, library: Any) -> None:
         self._library = library
-        library.kernel_takes.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+        number = ctypes.c_int
+        library.kernel_takes.argtypes = (number, number, ctypes.c_int64, ctypes.c_int64)
         library.kernel_pool_new.restype = ctypes.c_void_p
         library.kernel_pool_free.argtypes = (ctypes.c_void_p,)
-        library.kernel_compute.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Product), ctypes.c_int, ctypes.c_int)
+        library.kernel_compute.argtypes = (number, ctypes.c_void_p, ctypes.POINTER(_Product), number, number)
         self._registered: bool | None = None
 
-    def takes(self, kind: int, rows: int, length: int) -> bool:
-        """Whether ``rows`` rows of ``length`` elements of a type (a key of ``BLOCKS``) can be multiplied."""
-        return bool(self._library.kernel_takes(kind, rows, length))
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """Those of ``INSTRUCTIONS`` that this processor has; the first is used."""
+        return tuple(name for index, name in enumerate(INSTRUCTIONS) if self._library.kernel_supported(index))
 
-    def register(self, release: str, address_of: Callable[[str], int | None]) -> bool:
+    def takes(self, kind: int, rows: int, length: int, instructions: str) -> bool:
+        """Whether ``rows`` rows of ``length`` elements of a type (a key of ``BLOCKS``) can be multiplied."""
+        return bool(self._library.kernel_takes(INSTRUCTIONS.index(instructions), kind, rows, length))
+
+    def register(self, release: str, address_of: Callable[[str], int | None], instructions: str | None = None) -> bool:
         """Make llama.cpp use them in every context that is made from now on; whether it does.
 
-        ``release`` is the version of the bindings, ``address_of`` finds a function of llama.cpp's libraries. Once said
-        it stays, so the second call only answers.
+        ``release`` is the version of the bindings, ``address_of`` finds a function of llama.cpp's libraries,
+        ``instructions`` are the best without it. Once said it stays, so the second call only answers.
         """
         if self._registered is None:
-            self._registered = release in CHECKED_RELEASES and self._register(address_of)
+            chosen = INSTRUCTIONS.index(instructions or self.instructions[0])
+            self._registered = release in CHECKED_RELEASES and self._register(address_of, chosen)
         return self._registered
 
-    def _register(self, address_of: Callable[[str], int | None]) -> bool:
+    def _register(self, address_of: Callable[[str], int | None], chosen: int) -> bool:
         addresses = [address_of(name) for name in _HOST_FUNCTIONS]
         if None in addresses:
             return False
         host = (ctypes.c_void_p * len(addresses))(*addresses)
-        return self._library.kernel_register(host) == 0
+        return self._library.kernel_register(host, chosen) == 0
 
     def multiply(
-        self, kind: int, weights: npt.NDArray[np.uint8], x: npt.NDArray[np.float32], n_threads: int = 1
+        self,
+        kind: int,
+        weights: npt.NDArray[np.uint8],
+        x: npt.NDArray[np.float32],
+        *,
+        instructions: str,
+        n_threads: int = 1,
     ) -> npt.NDArray[np.float32]:
         """``x`` [m, k] times the transpose of ``weights`` [n, bytes of k elements of type ``kind``]: [m, n].
 
-        ValueError for shapes that are not taken.
+        ``instructions`` must be among those of the property. ValueError for them, and for shapes that are not taken.
         """
+        if instructions not in self.instructions:
+            raise ValueError(f"this processor has no {instructions}")
         elements, size = BLOCKS[kind]
         (n, row_bytes), (m, k) = weights.shape, x.shape
-        if row_bytes * elements != k * size or not self.takes(kind, n, k) or n_threads < 1 or m < 1:
+        if row_bytes * elements != k * size or not self.takes(kind, n, k, instructions) or n_threads < 1 or m < 1:
             raise ValueError(f"no product of {n} rows of {row_bytes} bytes (type {kind}) with {m} rows of {k} floats")
         weights, x = np.ascontiguousarray(weights), np.ascontiguousarray(x)
         out = np.empty((m, n), np.float32)
         product = _Product(kind, n, k, m, weights.ctypes.data, row_bytes, x.ctypes.data, out.ctypes.data)
         pool = self._library.kernel_pool_new()
         try:
-            if self._library.kernel_compute(pool, ctypes.byref(product), 1, n_threads):
+            chosen = INSTRUCTIONS.index(instructions)
+            if self._library.kernel_compute(chosen, pool, ctypes.byref(product), 1, n_threads):
                 raise MemoryError
         finally:
             self._library.kernel_pool_free(pool)
@@ -119,8 +138,8 @@ def open_kernels() -> Kernels | None:
         path = folder / f"_products{suffix}"
         if path.exists():
             try:
-                library = ctypes.CDLL(str(path))
+                kernels = Kernels(ctypes.CDLL(str(path)))
             except OSError:  # no OpenMP runtime, say
                 return None
-            return Kernels(library) if library.kernel_supported() else None
+            return kernels if kernels.instructions else None
     return None

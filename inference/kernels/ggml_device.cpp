@@ -27,6 +27,7 @@ constexpr size_t OBJECT_BYTES = 32;          // of ggml.h's GGML_OBJECT_SIZE
 constexpr int64_t LEAST_ELEMENTS = 1 << 18;  // smaller products are over before they are handed over
 
 kernel_host host;
+int instructions = -1;
 int products_op = -1;
 std::vector<int> views;                      // operations that compute nothing
 
@@ -62,7 +63,7 @@ int compute(ggml_backend * backend, ggml_cgraph * graph) {
     if (products.empty()) {
         return GGML_STATUS_OK;
     }
-    const int result = kernel_compute(context->pool, products.data(), (int) products.size(), context->n_threads);
+    const int result = kernel_compute(instructions, context->pool, products.data(), (int) products.size(), context->n_threads);
     return result == 0 ? GGML_STATUS_OK : GGML_STATUS_NO_MEMORY;
 }
 
@@ -71,7 +72,7 @@ void set_n_threads(ggml_backend * backend, int n_threads) {
 }
 
 const char * name_of_device(ggml_backend_device *) { return "kernels"; }
-const char * description(ggml_backend_device *) { return "quantised products in 512-bit integers"; }
+const char * description(ggml_backend_device *) { return "products of quantised weights in integers"; }
 int device_type(ggml_backend_device *) { return GGML_DEVICE_ACCELERATOR; }
 
 void memory(ggml_backend_device *, size_t * free, size_t * total) {
@@ -133,7 +134,7 @@ bool supports_op(ggml_backend_device *, const ggml_tensor * op) {
     const bool rows = x->type == GGML_TYPE_FLOAT && op->type == GGML_TYPE_FLOAT && x->nb[0] == sizeof(float)
         && x->nb[1] == sizeof(float) * (size_t) x->ne[0] && op->nb[1] == sizeof(float) * (size_t) op->ne[0];
     return flat && rows && weights->ne[0] * weights->ne[1] >= LEAST_ELEMENTS
-        && kernel_takes(weights->type, weights->ne[1], weights->ne[0]);
+        && kernel_takes(instructions, weights->type, weights->ne[1], weights->ne[0]);
 }
 
 bool supports_buft(ggml_backend_device *, void * type) { return host.ggml_backend_buft_is_host(type); }
@@ -164,12 +165,14 @@ int op_called(const char * name) {
 
 } // namespace
 
-// Make the device known to llama.cpp, for every context that is made from now on; once in a process.
+// Make the device known to llama.cpp, for every context that is made from now on; once in a process. `set` is one of
+// enum kernel_set.
 // 0, or what is in the way: 1 the processor, 2 a llama.cpp that is laid out otherwise.
-extern "C" int kernel_register(const kernel_host * functions) {
-    if (!kernel_supported()) {
+extern "C" int kernel_register(const kernel_host * functions, int set) {
+    if (!kernel_supported(set)) {
         return 1;
     }
+    instructions = set;
     host = *functions;
     if (host.ggml_tensor_overhead() != OBJECT_BYTES + sizeof(ggml_tensor)) {
         return 2;

@@ -1,4 +1,4 @@
-// Products of quantised weights and float rows, for processors with 512-bit integer dot products (AVX-512 VNNI).
+// Products of quantised weights and float rows, in integers.
 #pragma once
 
 #include <stddef.h>
@@ -18,10 +18,13 @@ enum kernel_type {
     KERNEL_Q6_K = 14,
 };
 
+// The instructions that are used, best first.
+enum kernel_set { KERNEL_AVX512, KERNEL_AVX_VNNI, KERNEL_AVX2, KERNEL_SETS };
+
 // One product: out[m][n] = x[m][k] * weights[n][k]^T. Rows of x and of out lie one behind the other.
 struct kernel_product {
     enum kernel_type type;
-    int64_t n;                // rows of weights, a multiple of 16
+    int64_t n;                // rows of weights, a multiple of 16 (8 without AVX-512)
     int64_t k;                // their length, a multiple of the type's block
     int64_t m;                // rows of x, at least 1
     const uint8_t * weights;
@@ -30,20 +33,21 @@ struct kernel_product {
     float * out;
 };
 
-struct kernel_pool;           // scratch memory, which grows with what it is used for
+struct kernel_pool;           // scratch memory
 
-// Whether this processor has the instructions.
-int kernel_supported(void);
+// Whether this processor has the instructions, and this library was compiled for them.
+int kernel_supported(int set);
 
 // Whether a product of this shape can be computed.
-int kernel_takes(int type, int64_t n, int64_t k);
+int kernel_takes(int set, int type, int64_t n, int64_t k);
 
 struct kernel_pool * kernel_pool_new(void);
 void kernel_pool_free(struct kernel_pool * pool);
 
 // Compute `count` products one after the other with `n_threads` threads; 0, or -1 when there is no memory.
 // A row of `out` depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads.
-int kernel_compute(struct kernel_pool * pool, const struct kernel_product * products, int count, int n_threads);
+int kernel_compute(
+    int set, struct kernel_pool * pool, const struct kernel_product * products, int count, int n_threads);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,180 @@
+"""Our products of quantised weights against the same weights in floats, for every instruction set of this processor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import gguf
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inference.kernels import BLOCKS, INSTRUCTIONS, Kernels, open_kernels
+
+MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", Path.home() / ".cache/gemma-agent/models"))
+QWEN = MODELS / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+KINDS = {gguf.GGMLQuantizationType(kind).name: kind for kind in BLOCKS}
+SCALE_AT = {"Q6_K": (208, 210), "Q4_K": (0, 4), "Q5_K": (0, 4)}  # bytes of a block that are floats of 16 bits
+
+Weights = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Kernels:
+    found = open_kernels()
+    if found is None:
+        pytest.skip("this processor has none of the instructions")
+    return found
+
+
+@pytest.fixture(params=INSTRUCTIONS)
+def instructions(request: pytest.FixtureRequest, kernels: Kernels) -> str:
+    if request.param not in kernels.instructions:
+        pytest.skip(f"this processor has no {request.param}")
+    return cast("str", request.param)
+
+
+def random_weights(name: str, rows: int, length: int, seed: int = 1) -> Weights:
+    """Blocks of any bits, but for scales, which are ordinary numbers."""
+    elements, size = BLOCKS[KINDS[name]]
+    random = np.random.default_rng(seed)
+    blocks = random.integers(0, 256, (rows, length // elements, size), dtype=np.uint8)
+    start, end = SCALE_AT.get(name, (0, 2))
+    scales = (random.random((*blocks.shape[:2], (end - start) // 2)) * 0.01 + 0.001).astype(np.float16)
+    blocks[:, :, start:end] = scales.view(np.uint8)
+    return blocks.reshape(rows, -1)
+
+
+def random_rows(rows: int, length: int, seed: int = 2) -> Floats:
+    """Rows with a few numbers that are much larger, as a model's are."""
+    random = np.random.default_rng(seed)
+    x = random.standard_normal((rows, length)).astype(np.float32)
+    x[random.random(x.shape) < 0.01] *= 50
+    return x
+
+
+def in_floats(name: str, weights: Weights, x: Floats) -> npt.NDArray[np.float64]:
+    """The product that is wanted: of the weights as the file means them, and of x rounded by blocks of 32."""
+    meant = cast("Any", gguf.quants).dequantize(weights, gguf.GGMLQuantizationType[name]).astype(np.float64)
+    blocks = x.astype(np.float64).reshape(len(x), -1, 32)
+    step = np.abs(blocks).max(-1, keepdims=True) / 127
+    rounded = np.rint(blocks / np.where(step > 0, step, 1)) * step
+    return rounded.reshape(x.shape) @ meant.T
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("rows", [1, 3, 8, 9, 40])
+def test_a_product_is_that_of_the_weights_in_floats(kernels: Kernels, instructions: str, name: str, rows: int) -> None:
+    weights, x = random_weights(name, 48, 1280), random_rows(rows, 1280)
+    wanted = in_floats(name, weights, x)
+    found = kernels.multiply(KINDS[name], weights, x, instructions=instructions, n_threads=2)
+    # A tie that floats of 32 bits round otherwise changes one element by one step of 127.
+    assert np.abs(found - wanted).max() < 2e-3 * wanted.std()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_row_has_the_same_bits_alone_and_among_others(kernels: Kernels, instructions: str, name: str) -> None:
+    weights, x = random_weights(name, 2560, 768), random_rows(600, 768)
+    together = kernels.multiply(KINDS[name], weights, x, instructions=instructions, n_threads=3)
+    for row in (0, 5, 7, 8, 511, 512, 599):
+        alone = kernels.multiply(KINDS[name], weights, x[row : row + 1], instructions=instructions)
+        assert (alone[0] == together[row]).all()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_largest_and_the_smallest_numbers_overflow_nothing(kernels: Kernels, instructions: str, name: str) -> None:
+    elements, size = BLOCKS[KINDS[name]]
+    start, end = SCALE_AT.get(name, (0, 2))
+    for fill in (0, 127, 128, 255):
+        blocks = np.full((16, 512 // elements, size), fill, np.uint8)
+        blocks[:, :, start:end] = np.full((*blocks.shape[:2], (end - start) // 2), 1, np.float16).view(np.uint8)
+        weights = blocks.reshape(16, -1)
+        for x in (np.full((2, 512), 3.0), np.full((2, 512), -3.0), np.zeros((2, 512)), np.tile([-1.0, 1.0], (2, 256))):
+            rows = x.astype(np.float32)
+            wanted = in_floats(name, weights, rows)
+            found = kernels.multiply(KINDS[name], weights, rows, instructions=instructions)
+            assert np.allclose(found, wanted, rtol=1e-5, atol=1e-2), (fill, x[0, :2])
+
+
+def test_what_is_no_number_stays_none_and_disturbs_no_other_row(kernels: Kernels, instructions: str) -> None:
+    weights, x = random_weights("Q4_K", 32, 512), random_rows(3, 512)
+    clean = kernels.multiply(KINDS["Q4_K"], weights, x, instructions=instructions)
+    x[1, 100] = np.inf
+    found = kernels.multiply(KINDS["Q4_K"], weights, x, instructions=instructions)
+    assert not np.isfinite(found[1]).any()
+    assert (found[[0, 2]] == clean[[0, 2]]).all()
+
+
+def test_other_shapes_and_types_are_refused(kernels: Kernels, instructions: str) -> None:
+    weights, x = random_weights("Q4_K", 16, 512), random_rows(1, 512)
+    for wrong_weights, wrong_x in ((weights[:5], x), (weights[:, :-1], x), (weights, x[:, :256]), (weights, x[:0])):
+        with pytest.raises(ValueError, match="no product"):
+            kernels.multiply(KINDS["Q4_K"], wrong_weights, wrong_x, instructions=instructions)
+    assert not kernels.takes(1, 16, 512, instructions)  # floats of 16 bits
+
+
+def test_instructions_that_are_not_there_are_refused(kernels: Kernels) -> None:
+    with pytest.raises(ValueError, match="no sse"):
+        kernels.multiply(KINDS["Q8_0"], random_weights("Q8_0", 16, 64), random_rows(1, 64), instructions="sse")
+
+
+def test_a_release_that_nobody_has_checked_goes_without(kernels: Kernels) -> None:
+    def never(name: str) -> int:
+        raise AssertionError(name)
+
+    other = open_kernels.__wrapped__()
+    assert other is not None
+    assert not other.register("0.0.1", never)
+    assert not other.register("0.3.36", never), "what was said stays"
+
+
+IN_A_MODEL = """
+import sys
+from contextlib import closing
+from pathlib import Path
+import numpy as np
+from inference.backend import Batch
+from inference.backend.llama_cpp import LlamaCppBackend
+
+def logits(path, kernels):
+    with closing(LlamaCppBackend.load(path, n_ctx=256, n_batch=64, n_threads=2, kernels=kernels)) as backend:
+        assert ("kernels" in backend.info.layout) == kernels
+        tokens = backend.tokenizer.encode("def add(left, right):\\n    return left + right\\n\\n\\nclass Stack:\\n")
+        backend.decode(Batch(tokens, range(len(tokens)), [0] * len(tokens), [True] * len(tokens)))
+        together = np.stack([backend.logits(row) for row in range(len(tokens))])
+        backend.seq_rm(0, 0, -1)
+        alone = []
+        for place, token in enumerate(tokens):
+            backend.decode(Batch([token], [place], [0], [True]))
+            alone.append(backend.logits(0).copy())
+        return together, np.stack(alone)
+
+def log_softmax(x):
+    x = x.astype(np.float64) - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+def divergence(x, y):
+    x, y = log_softmax(x), log_softmax(y)
+    return float((np.exp(x) * (x - y)).sum(-1).mean())
+
+theirs, _ = logits(Path(sys.argv[1]), False)
+ours, alone = logits(Path(sys.argv[1]), True)
+print(divergence(theirs, ours), divergence(ours, alone))
+"""
+
+
+@pytest.mark.weights
+@pytest.mark.skipif(not QWEN.exists(), reason=f"no weights at {QWEN}")
+@pytest.mark.usefixtures("kernels")
+def test_a_real_model_says_the_same_with_them() -> None:
+    # A process of its own: a context without them must be made before any with them.
+    process = subprocess.run([sys.executable, "-c", IN_A_MODEL, str(QWEN)], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    against_llama, against_rows_alone = (float(word) for word in process.stdout.split())
+    assert 0 < against_llama < 0.02
+    assert 0 <= against_rows_alone < 0.005
