@@ -44,10 +44,13 @@ def engine_version() -> str:
     return f"llama-cpp-python {_release()}"
 
 
-def use_kernels() -> bool:
-    """Let contexts that are made from now on compute products by ``inference.kernels``; whether they will."""
+def use_kernels(instructions: str | None = None) -> bool:
+    """Let contexts that are made from now on compute products by ``inference.kernels``; whether they will.
+
+    ``instructions`` names others than the best that this processor has; once chosen they stay.
+    """
     kernels = open_kernels()
-    return kernels is not None and kernels.register(_release(), _address_of)
+    return kernels is not None and kernels.register(_release(), _address_of, instructions)
 
 
 def _release() -> str:

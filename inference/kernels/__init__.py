@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -31,9 +32,12 @@ BLOCKS: Final = {2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 144), 13: (256
 INSTRUCTIONS: Final = ("avx512", "avx_vnni", "avx2")
 """What products are compiled for, best first: ``enum kernel_set`` of quantized_matmul.h."""
 
+_PRODUCT, _SCALE, _TANH = range(3)  # enum kernel_kind
+
 # The functions of llama.cpp that a device needs, in the order of ``struct kernel_host``.
 _HOST_FUNCTIONS = (
     "ggml_op_name",
+    "ggml_unary_op_name",
     "ggml_tensor_overhead",
     "ggml_graph_n_nodes",
     "ggml_graph_node",
@@ -59,6 +63,20 @@ class _Product(ctypes.Structure):
     )
 
 
+class _Step(ctypes.Structure):
+    """``struct kernel_step``."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int),
+        ("product", _Product),
+        ("source", ctypes.c_void_p),
+        ("target", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("factor", ctypes.c_float),
+        ("added", ctypes.c_float),
+    )
+
+
 class Kernels:
     """The native library of this process; made by ``open_kernels``."""
 
@@ -68,7 +86,8 @@ class Kernels:
         library.kernel_takes.argtypes = (number, number, ctypes.c_int64, ctypes.c_int64)
         library.kernel_pool_new.restype = ctypes.c_void_p
         library.kernel_pool_free.argtypes = (ctypes.c_void_p,)
-        library.kernel_compute.argtypes = (number, ctypes.c_void_p, ctypes.POINTER(_Product), number, number)
+        library.kernel_compute.argtypes = (number, ctypes.c_void_p, ctypes.POINTER(_Step), number, number)
+        self._lock = threading.Lock()
         self._registered: bool | None = None
 
     @property
@@ -86,10 +105,11 @@ class Kernels:
         ``release`` is the version of the bindings, ``address_of`` finds a function of llama.cpp's libraries,
         ``instructions`` are the best without it. Once said it stays, so the second call only answers.
         """
-        if self._registered is None:
-            chosen = INSTRUCTIONS.index(instructions or self.instructions[0])
-            self._registered = release in CHECKED_RELEASES and self._register(address_of, chosen)
-        return self._registered
+        with self._lock:  # models may be loaded in several threads
+            if self._registered is None:
+                chosen = INSTRUCTIONS.index(instructions or self.instructions[0])
+                self._registered = release in CHECKED_RELEASES and self._register(address_of, chosen)
+            return self._registered
 
     def _register(self, address_of: Callable[[str], int | None], chosen: int) -> bool:
         addresses = [address_of(name) for name in _HOST_FUNCTIONS]
@@ -120,14 +140,35 @@ class Kernels:
         weights, x = np.ascontiguousarray(weights), np.ascontiguousarray(x)
         out = np.empty((m, n), np.float32)
         product = _Product(kind, n, k, m, weights.ctypes.data, row_bytes, x.ctypes.data, out.ctypes.data)
+        self._take(_Step(_PRODUCT, product), instructions, n_threads)
+        return out
+
+    def scale(
+        self, x: npt.NDArray[np.float32], factor: float, added: float, *, instructions: str, n_threads: int = 1
+    ) -> npt.NDArray[np.float32]:
+        """``factor * x + added``, element by element; ``instructions`` as above."""
+        return self._each(_SCALE, x, (factor, added), instructions, n_threads)
+
+    def tanh(self, x: npt.NDArray[np.float32], *, instructions: str, n_threads: int = 1) -> npt.NDArray[np.float32]:
+        """The hyperbolic tangent of each element, to 1e-7; ``instructions`` as above."""
+        return self._each(_TANH, x, (0.0, 0.0), instructions, n_threads)
+
+    def _each(
+        self, kind: int, x: npt.NDArray[np.float32], constants: tuple[float, float], instructions: str, n_threads: int
+    ) -> npt.NDArray[np.float32]:
+        x = np.ascontiguousarray(x)
+        out = np.empty_like(x)
+        self._take(_Step(kind, _Product(), x.ctypes.data, out.ctypes.data, x.size, *constants), instructions, n_threads)
+        return out
+
+    def _take(self, step: _Step, instructions: str, n_threads: int) -> None:
         pool = self._library.kernel_pool_new()
         try:
             chosen = INSTRUCTIONS.index(instructions)
-            if self._library.kernel_compute(chosen, pool, ctypes.byref(product), 1, n_threads):
+            if self._library.kernel_compute(chosen, pool, ctypes.byref(step), 1, n_threads):
                 raise MemoryError
         finally:
             self._library.kernel_pool_free(pool)
-        return out
 
 
 @functools.cache

@@ -12,6 +12,7 @@
 // namespace where a linker would look for them.
 struct kernel_host {
     const char * (*ggml_op_name)(int op);
+    const char * (*ggml_unary_op_name)(int op);
     size_t (*ggml_tensor_overhead)(void);
     int (*ggml_graph_n_nodes)(struct ggml_cgraph *);
     struct ggml_tensor * (*ggml_graph_node)(struct ggml_cgraph *, int);
@@ -24,17 +25,18 @@ struct kernel_host {
 namespace {
 
 constexpr size_t OBJECT_BYTES = 32;          // of ggml.h's GGML_OBJECT_SIZE
-constexpr int64_t LEAST_ELEMENTS = 1 << 18;  // smaller products are over before they are handed over
+constexpr int64_t LEAST_WEIGHTS = 1 << 18;   // smaller products are over before they are handed over
+constexpr int64_t LEAST_ELEMENTS = 1 << 16;  // likewise of what takes element by element
 
 kernel_host host;
 int instructions = -1;
-int products_op = -1;
+int products_op = -1, scale_op = -1, unary_op = -1, tanh_of_unary = -1;
 std::vector<int> views;                      // operations that compute nothing
 
 struct Context {
     kernel_pool * pool;
     int n_threads;
-    std::vector<kernel_product> products;
+    std::vector<kernel_step> steps;
 };
 
 const char * name_of_backend(ggml_backend *) { return "kernels"; }
@@ -46,24 +48,63 @@ void free_backend(ggml_backend * backend) {
     delete backend;
 }
 
+bool is_view(int op) {
+    for (int each : views) {
+        if (each == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t elements(const ggml_tensor * t) { return t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3]; }
+
+// Whether a tensor is floats of 32 bits without gaps.
+bool is_dense(const ggml_tensor * t) {
+    size_t bytes = sizeof(float);
+    for (int d = 0; d < 4; d++) {
+        if (t->nb[d] != bytes) {
+            return false;
+        }
+        bytes *= (size_t) t->ne[d];
+    }
+    return t->type == GGML_TYPE_FLOAT;
+}
+
+kernel_step step_of(const ggml_tensor * node) {
+    const ggml_tensor * weights = node->src[0], * x = node->src[1];
+    kernel_step step = {};
+    if (node->op == products_op) {
+        step.kind = KERNEL_PRODUCT;
+        step.product = {(kernel_type) weights->type, weights->ne[1], weights->ne[0], x->ne[1],
+                        (const uint8_t *) weights->data, weights->nb[1], (const float *) x->data, (float *) node->data};
+        return step;
+    }
+    step.kind = node->op == scale_op ? KERNEL_SCALE : KERNEL_TANH;
+    step.from = (const float *) node->src[0]->data;
+    step.to = (float *) node->data;
+    step.count = elements(node);
+    if (step.kind == KERNEL_SCALE) {
+        memcpy(&step.factor, node->op_params, sizeof(float));
+        memcpy(&step.added, node->op_params + 1, sizeof(float));
+    }
+    return step;
+}
+
 int compute(ggml_backend * backend, ggml_cgraph * graph) {
     Context * context = (Context *) backend->context;
-    std::vector<kernel_product> & products = context->products;
-    products.clear();
+    std::vector<kernel_step> & steps = context->steps;
+    steps.clear();
     for (int i = 0; i < host.ggml_graph_n_nodes(graph); i++) {
         const ggml_tensor * node = host.ggml_graph_node(graph, i);
-        if (node->op != products_op || !(node->flags & GGML_NODE_IS_COMPUTED)) {
-            continue;
+        if (!is_view(node->op) && (node->flags & GGML_NODE_IS_COMPUTED)) {
+            steps.push_back(step_of(node));
         }
-        const ggml_tensor * weights = node->src[0], * x = node->src[1];
-        products.push_back({(kernel_type) weights->type, weights->ne[1], weights->ne[0], x->ne[1],
-                            (const uint8_t *) weights->data, weights->nb[1], (const float *) x->data,
-                            (float *) node->data});
     }
-    if (products.empty()) {
+    if (steps.empty()) {
         return GGML_STATUS_OK;
     }
-    const int result = kernel_compute(instructions, context->pool, products.data(), (int) products.size(), context->n_threads);
+    const int result = kernel_compute(instructions, context->pool, steps.data(), (int) steps.size(), context->n_threads);
     return result == 0 ? GGML_STATUS_OK : GGML_STATUS_NO_MEMORY;
 }
 
@@ -116,24 +157,16 @@ void * buffer_from_host_ptr(ggml_backend_device *, void * ptr, size_t size, size
     return host.ggml_backend_cpu_buffer_from_ptr(ptr, size);
 }
 
-bool is_view(int op) {
-    for (int each : views) {
-        if (each == op) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool supports_op(ggml_backend_device *, const ggml_tensor * op) {
+    if (op->op == scale_op || (op->op == unary_op && op->op_params[0] == tanh_of_unary)) {
+        return elements(op) >= LEAST_ELEMENTS && is_dense(op) && is_dense(op->src[0]);
+    }
     if (op->op != products_op) {
         return is_view(op->op);
     }
     const ggml_tensor * weights = op->src[0], * x = op->src[1];
     const bool flat = weights->ne[2] == 1 && weights->ne[3] == 1 && x->ne[2] == 1 && x->ne[3] == 1;
-    const bool rows = x->type == GGML_TYPE_FLOAT && op->type == GGML_TYPE_FLOAT && x->nb[0] == sizeof(float)
-        && x->nb[1] == sizeof(float) * (size_t) x->ne[0] && op->nb[1] == sizeof(float) * (size_t) op->ne[0];
-    return flat && rows && weights->ne[0] * weights->ne[1] >= LEAST_ELEMENTS
+    return flat && is_dense(x) && is_dense(op) && weights->ne[0] * weights->ne[1] >= LEAST_WEIGHTS
         && kernel_takes(instructions, weights->type, weights->ne[1], weights->ne[0]);
 }
 
@@ -154,14 +187,16 @@ void * address_of(ggml_backend_reg *, const char * name) {
     return strcmp(name, "ggml_backend_set_n_threads") == 0 ? (void *) set_n_threads : nullptr;
 }
 
-int op_called(const char * name) {
-    for (int op = 0; op < 64; op++) {  // enum ggml_op has more than that; all that is looked for stands before
-        if (strcmp(host.ggml_op_name(op), name) == 0) {
-            return op;
+int number_of(const char * (*name_of)(int), const char * name, int count) {
+    for (int i = 0; i < count; i++) {
+        if (strcmp(name_of(i), name) == 0) {
+            return i;
         }
     }
     return -1;
 }
+
+int op_called(const char * name) { return number_of(host.ggml_op_name, name, GGML_OPERATIONS); }
 
 } // namespace
 
@@ -178,10 +213,13 @@ extern "C" int kernel_register(const kernel_host * functions, int set) {
         return 2;
     }
     products_op = op_called("MUL_MAT");
+    scale_op = op_called("SCALE");
+    unary_op = op_called("UNARY");
+    tanh_of_unary = number_of(host.ggml_unary_op_name, "TANH", GGML_UNARY_OPERATIONS);
     for (const char * name : {"NONE", "RESHAPE", "VIEW", "PERMUTE", "TRANSPOSE"}) {
         views.push_back(op_called(name));
     }
-    if (products_op < 0) {
+    if (products_op < 0 || scale_op < 0 || unary_op < 0 || tanh_of_unary < 0) {
         return 2;
     }
     static ggml_backend_reg reg = {

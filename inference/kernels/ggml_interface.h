@@ -11,6 +11,8 @@
 enum { GGML_INTERFACE_VERSION = 2, GGML_STATUS_OK = 0, GGML_STATUS_NO_MEMORY = -2, GGML_TYPE_FLOAT = 0 };
 enum { GGML_DEVICE_ACCELERATOR = 3, GGML_NODE_IS_COMPUTED = 16 };
 
+enum { GGML_OPERATIONS = 101, GGML_UNARY_OPERATIONS = 8 }; // that have a name, at least
+
 struct ggml_tensor {
     int type;
     void * buffer;

@@ -395,12 +395,96 @@ int takes(int type, int64_t n, int64_t k) {
     return format && n > 0 && k > 0 && n % I::LANES == 0 && k % format->elements == 0;
 }
 
+// The product p with all threads of the team; `known` says that x was rounded for it already.
 template <class I>
-int compute(kernel_pool * pool, const kernel_product * products, int count, int n_threads) {
+void multiply_all(const kernel_product * p, bool known, XBlock<I> * x, uint8_t * scratch, int64_t * next) {
+    const int team = omp_get_num_threads(), me = omp_get_thread_num();
+    const FormatFacts * format = facts_of<I>(p->type);
+    const int64_t panels = p->n / I::LANES;
+    if (!known) {
+        for (int64_t tile = me; tile < tiles_of<I>(p); tile += team) {
+            round_tile<I>(p, format, tile, x);
+        }
+    }
+#pragma omp single
+    *next = 0;
+    // The end of `single` is a barrier.
+    int64_t chunk = CHUNK_BYTES / (p->k / BLOCK * (int64_t) sizeof(XBlock<I>)) * I::TILE;
+    chunk = chunk < I::TILE ? I::TILE : chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
+    const int64_t chunks = (p->m + chunk - 1) / chunk;
+    const int64_t run = panels < team * RUNS ? 1 : panels / (team * RUNS);
+    const int64_t runs = (panels + run - 1) / run;
+    for (;;) {
+        int64_t job;
+#pragma omp atomic capture
+        job = (*next)++;
+        if (job >= runs * chunks) {
+            break;
+        }
+        const int64_t first = job / runs * chunk, begin = job % runs * run;
+        const int64_t end = first + chunk < p->m ? first + chunk : p->m;
+        const int64_t stop = begin + run < panels ? begin + run : panels;
+        for (int64_t panel = begin; panel < stop; panel++) {
+            format->compute(p, panel, panel + 1 < stop, first, end, x, scratch);
+        }
+    }
+}
+
+// tanh to 1e-7, so written that a compiler can do several at once. The polynomials are those of the Cephes library
+// (tanhf, expf), whose order of operations they keep.
+INLINE float tanh_of(float x) {
+    const float size = x < 0 ? -x : x;
+    const float squared = x * x;
+    float small = -5.70498872745e-3f * squared + 2.06390887954e-2f;
+    small = small * squared - 5.37397155531e-2f;
+    small = small * squared + 1.33314422036e-1f;
+    small = small * squared - 3.33332819422e-1f;
+    small = small * squared * x + x;
+    // e^(2 size) = 2^n e^r; tanh is 1 in floats long before 2^n is too large.
+    const float two = size >= 10.0f ? 20.0f : 2 * size; // what is no number stays none
+    const float magic = 12582912.0f; // 1.5 * 2^23: what is added to it is rounded to a whole number
+    const float n = (two * 1.44269504089f + magic) - magic;
+    const float r = (two - n * 0.693359375f) + n * 2.12194440e-4f;
+    float power = 1.9875691500e-4f * r + 1.3981999507e-3f;
+    power = power * r + 8.3334519073e-3f;
+    power = power * r + 4.1665795894e-2f;
+    power = power * r + 1.6666665459e-1f;
+    power = power * r + 5.0000001201e-1f;
+    power = power * r * r + r + 1.0f;
+    const int32_t bits = ((int32_t) n + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, 4);
+    const float large = 1.0f - 2.0f / (power * scale + 1.0f);
+    const float found = x < 0 ? -large : large;
+    return size < 0.625f ? small : found;
+}
+
+// This thread's part of a step that takes element by element.
+void each_element(const kernel_step * step) {
+    const int64_t team = omp_get_num_threads(), me = omp_get_thread_num();
+    const int64_t begin = step->count * me / team, end = step->count * (me + 1) / team;
+    const float * from = step->from;
+    float * to = step->to;
+    if (step->kind == KERNEL_SCALE) {
+        for (int64_t i = begin; i < end; i++) {
+            to[i] = from[i] * step->factor + step->added;
+        }
+    } else {
+        for (int64_t i = begin; i < end; i++) {
+            to[i] = tanh_of(from[i]);
+        }
+    }
+}
+
+template <class I>
+int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_threads) {
     size_t x_bytes = 0;
     for (int i = 0; i < count; i++) {
-        const size_t wanted = (size_t) (tiles_of<I>(products + i) * (products[i].k / BLOCK)) * sizeof(XBlock<I>);
-        x_bytes = wanted > x_bytes ? wanted : x_bytes;
+        if (steps[i].kind == KERNEL_PRODUCT) {
+            const kernel_product * p = &steps[i].product;
+            const size_t wanted = (size_t) (tiles_of<I>(p) * (p->k / BLOCK)) * sizeof(XBlock<I>);
+            x_bytes = wanted > x_bytes ? wanted : x_bytes;
+        }
     }
     if (!pool->grow(x_bytes, scratch_bytes<I> * (size_t) n_threads)) {
         return -1;
@@ -409,38 +493,14 @@ int compute(kernel_pool * pool, const kernel_product * products, int count, int 
     int64_t next = 0;
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
-        const int team = omp_get_num_threads(), me = omp_get_thread_num();
-        uint8_t * scratch = pool->scratch + scratch_bytes<I> * (size_t) me;
+        uint8_t * scratch = pool->scratch + scratch_bytes<I> * (size_t) omp_get_thread_num();
         for (int i = 0; i < count; i++) {
-            const kernel_product * p = products + i;
-            const FormatFacts * format = facts_of<I>(p->type);
-            const int64_t panels = p->n / I::LANES;
-            if (i == 0 || !shares<I>(p - 1, p)) {
-                for (int64_t tile = me; tile < tiles_of<I>(p); tile += team) {
-                    round_tile<I>(p, format, tile, x);
-                }
-            }
-#pragma omp single
-            next = 0;
-            // The end of `single` is a barrier.
-            int64_t chunk = CHUNK_BYTES / (p->k / BLOCK * (int64_t) sizeof(XBlock<I>)) * I::TILE;
-            chunk = chunk < I::TILE ? I::TILE : chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
-            const int64_t chunks = (p->m + chunk - 1) / chunk;
-            const int64_t run = panels < team * RUNS ? 1 : panels / (team * RUNS);
-            const int64_t runs = (panels + run - 1) / run;
-            for (;;) {
-                int64_t job;
-#pragma omp atomic capture
-                job = next++;
-                if (job >= runs * chunks) {
-                    break;
-                }
-                const int64_t first = job / runs * chunk, begin = job % runs * run;
-                const int64_t end = first + chunk < p->m ? first + chunk : p->m;
-                const int64_t stop = begin + run < panels ? begin + run : panels;
-                for (int64_t panel = begin; panel < stop; panel++) {
-                    format->compute(p, panel, panel + 1 < stop, first, end, x, scratch);
-                }
+            const kernel_step * step = steps + i;
+            if (step->kind == KERNEL_PRODUCT) {
+                const bool known = i > 0 && step[-1].kind == KERNEL_PRODUCT && shares<I>(&step[-1].product, &step->product);
+                multiply_all<I>(&step->product, known, x, scratch, &next);
+            } else {
+                each_element(step);
             }
 #pragma omp barrier
         }

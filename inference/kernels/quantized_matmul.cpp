@@ -48,7 +48,7 @@ bool kernel_pool::grow(size_t for_x, size_t for_scratch) {
             *part.memory = (uint8_t *) aligned_alloc(4096, rounded);
             *part.have = *part.memory ? rounded : 0;
         }
-        if (!*part.memory) {
+        if (part.want && !*part.memory) {
             return false;
         }
     }
@@ -69,6 +69,6 @@ void kernel_pool_free(kernel_pool * pool) {
     }
 }
 
-int kernel_compute(int set, kernel_pool * pool, const kernel_product * products, int count, int n_threads) {
-    return SETS[set]->compute(pool, products, count, n_threads);
+int kernel_compute(int set, kernel_pool * pool, const kernel_step * steps, int count, int n_threads) {
+    return SETS[set]->compute(pool, steps, count, n_threads);
 }

@@ -1,4 +1,4 @@
-// Products of quantised weights and float rows, in integers.
+// Products of quantised weights and float rows, in integers, and what is done to a whole row of logits.
 #pragma once
 
 #include <stddef.h>
@@ -33,6 +33,18 @@ struct kernel_product {
     float * out;
 };
 
+// What a step does with every element of `from`, which may be `to`.
+enum kernel_kind { KERNEL_PRODUCT, KERNEL_SCALE, KERNEL_TANH };
+
+struct kernel_step {
+    enum kernel_kind kind;
+    struct kernel_product product; // for KERNEL_PRODUCT, and nothing below
+    const float * from;
+    float * to;
+    int64_t count;
+    float factor, added;           // KERNEL_SCALE: to = factor * from + added
+};
+
 struct kernel_pool;           // scratch memory
 
 // Whether this processor has the instructions, and this library was compiled for them.
@@ -44,10 +56,9 @@ int kernel_takes(int set, int type, int64_t n, int64_t k);
 struct kernel_pool * kernel_pool_new(void);
 void kernel_pool_free(struct kernel_pool * pool);
 
-// Compute `count` products one after the other with `n_threads` threads; 0, or -1 when there is no memory.
+// Take `count` steps one after the other with `n_threads` threads; 0, or -1 when there is no memory.
 // A row of `out` depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads.
-int kernel_compute(
-    int set, struct kernel_pool * pool, const struct kernel_product * products, int count, int n_threads);
+int kernel_compute(int set, struct kernel_pool * pool, const struct kernel_step * steps, int count, int n_threads);
 
 #ifdef __cplusplus
 }

@@ -265,12 +265,12 @@ def test_requests_end_with_a_typed_error_when_the_host_is_asked_to_go_and_the_ne
 
 
 def test_a_host_goes_when_nobody_has_used_it_for_a_while_and_not_before(threads: HostThreads) -> None:
-    threads.idle_seconds = 0.05
+    threads.idle_seconds = 0.5  # counts from the host's start, so the client must be there by then
 
     async def use() -> None:
         engine = threads.client()
         await engine.start()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)
         assert threads.threads[0].is_alive()
         await engine.close()
         await asyncio.to_thread(threads.wait, 0)

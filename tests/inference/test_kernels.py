@@ -110,6 +110,24 @@ def test_what_is_no_number_stays_none_and_disturbs_no_other_row(kernels: Kernels
     assert (found[[0, 2]] == clean[[0, 2]]).all()
 
 
+def test_a_tangent_is_right_to_seven_places_everywhere(kernels: Kernels, instructions: str) -> None:
+    x = np.concatenate(
+        [np.linspace(-12, 12, 100_003), np.geomspace(1e-30, 1e30, 1_001), [0.0, -0.0, 0.625, np.inf, -np.inf]]
+    ).astype(np.float32)
+    found = kernels.tanh(x, instructions=instructions, n_threads=2)
+    wanted = np.tanh(x.astype(np.float64))
+    assert np.abs(found - wanted).max() < 1.2e-7
+    near = np.abs(x) < 0.5
+    assert (np.abs(found - wanted)[near] <= 2e-7 * np.abs(wanted[near])).all()
+    assert np.isnan(kernels.tanh(np.array([np.nan], np.float32), instructions=instructions)).all()
+
+
+def test_scaling_is_that_of_numpy(kernels: Kernels, instructions: str) -> None:
+    x = random_rows(3, 1001)
+    found = kernels.scale(x, 1 / 30, 0.5, instructions=instructions, n_threads=2)
+    assert np.allclose(found, x * np.float32(1 / 30) + np.float32(0.5), rtol=1e-6, atol=1e-6)
+
+
 def test_other_shapes_and_types_are_refused(kernels: Kernels, instructions: str) -> None:
     weights, x = random_weights("Q4_K", 16, 512), random_rows(1, 512)
     for wrong_weights, wrong_x in ((weights[:5], x), (weights[:, :-1], x), (weights, x[:, :256]), (weights, x[:0])):
