@@ -47,6 +47,7 @@ def examine(options: ModelOptions) -> list[Finding]:
     return [
         checks.python(),
         *checks.llama(build),
+        *checks.kernels(build),
         checks.memory(options),
         *checks.models(options),
         *checks.engines(),

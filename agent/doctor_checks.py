@@ -31,6 +31,7 @@ from agent.paths import config_file, state_dir
 from inference.errors import EngineError
 from inference.hardware import physical_cores
 from inference.host_files import obtainable_bytes, open_folder, socket_folder
+from inference.kernels import CHECKED_RELEASES, NOT_COMPILED, open_kernels, unused_because
 from inference.memory import MINIMUM_CONTEXT
 from tools.files import ripgrep
 from tools.programs import find_program
@@ -83,6 +84,21 @@ def llama(build: Build) -> list[Finding]:
         advice = f"this processor also has {', '.join(lacking)}: a build from source would be faster"
         return [*findings, Finding("processor", Status.LIMITED, found, advice)]
     return [*findings, Finding("processor", Status.GOOD, found)]
+
+
+def kernels(build: Build) -> list[Finding]:
+    """Whether products of weights are computed by our own kernels, and by which instructions; none beside a GPU."""
+    if build.failure or build.gpu:
+        return []
+    reason, found = unused_because(build.version), open_kernels()
+    if found is not None and not reason:
+        return [Finding("kernels", Status.GOOD, f"our own, with {found.instructions[0].replace('_', '-')}")]
+    advice = ""
+    if found is not None:
+        advice = f"llama-cpp-python {max(CHECKED_RELEASES)} reads and drafts faster"
+    elif reason == NOT_COMPILED and (platform.system(), platform.machine()) == ("Linux", "x86_64"):
+        advice = "reinstalled where there is a C++ compiler, gemma-agent reads and drafts faster"
+    return [Finding("kernels", Status.LIMITED if advice else Status.GOOD, f"llama.cpp's own: {reason}", advice)]
 
 
 def memory(options: ModelOptions) -> Finding:

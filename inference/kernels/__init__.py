@@ -18,7 +18,16 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BLOCKS", "CHECKED_RELEASES", "INSTRUCTIONS", "KERNELS_VERSION", "Kernels", "open_kernels"]
+__all__ = [
+    "BLOCKS",
+    "CHECKED_RELEASES",
+    "INSTRUCTIONS",
+    "KERNELS_VERSION",
+    "NOT_COMPILED",
+    "Kernels",
+    "open_kernels",
+    "unused_because",
+]
 
 KERNELS_VERSION: Final = 1
 """Changes with the last bit of any result: a saved sequence is not continued by other kernels."""
@@ -31,6 +40,8 @@ BLOCKS: Final = {2: (32, 18), 6: (32, 22), 8: (32, 34), 12: (256, 144), 13: (256
 
 INSTRUCTIONS: Final = ("avx512", "avx_vnni", "avx2")
 """What products are compiled for, best first: ``enum kernel_set`` of quantized_matmul.h."""
+
+NOT_COMPILED: Final = "they were not compiled"
 
 _PRODUCT, _SCALE, _TANH = range(3)  # enum kernel_kind
 
@@ -174,13 +185,25 @@ class Kernels:
 @functools.cache
 def open_kernels() -> Kernels | None:
     """Those of this process; None where they were not compiled or the processor lacks the instructions."""
-    folder = Path(__file__).parent
-    for suffix in EXTENSION_SUFFIXES:
-        path = folder / f"_products{suffix}"
-        if path.exists():
-            try:
-                kernels = Kernels(ctypes.CDLL(str(path)))
-            except OSError:  # no OpenMP runtime, say
-                return None
-            return kernels if kernels.instructions else None
-    return None
+    path = _library()
+    if path is None:
+        return None
+    try:
+        kernels = Kernels(ctypes.CDLL(str(path)))
+    except OSError:  # no OpenMP runtime, say
+        return None
+    return kernels if kernels.instructions else None
+
+
+def unused_because(release: str) -> str:
+    """Why a llama-cpp-python of this release computes products itself, in a few words; empty when it does not."""
+    if _library() is None:
+        return NOT_COMPILED
+    if open_kernels() is None:
+        return "this processor lacks the instructions"
+    return "" if release in CHECKED_RELEASES else f"llama-cpp-python {release} has not been checked with them"
+
+
+def _library() -> Path | None:
+    paths = (Path(__file__).parent / f"_products{suffix}" for suffix in EXTENSION_SUFFIXES)
+    return next((path for path in paths if path.exists()), None)

@@ -16,6 +16,7 @@ from agent.doctor_checks import Finding, Status
 from agent.models.build import Build, probe_build
 from agent.models.fetch import ModelOptions
 from agent.models.places import Places
+from inference.kernels import open_kernels
 from tests.fakes.hub_server import FakeHub, serve
 from tests.fakes.tiny_gguf import gguf_bytes, write_gguf
 
@@ -106,6 +107,19 @@ def test_this_interpreters_llama_build_is_asked_in_a_child() -> None:
 def test_a_llama_build_that_does_not_load_is_the_end() -> None:
     (finding,) = checks.llama(Build(failure="it dies with signal 4."))
     assert finding == Finding("llama.cpp", Status.BAD, "does not run", "it dies with signal 4.")
+
+
+def test_kernels_are_named_and_what_keeps_them_from_use() -> None:
+    (finding,) = checks.kernels(Build(version="0.0.1"))
+    assert finding.found.startswith("llama.cpp's own: ")
+    if (found := open_kernels()) is not None:
+        assert finding.status is Status.LIMITED
+        assert "0.0.1 has not been checked" in finding.found
+        assert "0.3.36" in finding.advice
+        (used,) = checks.kernels(Build(version="0.3.36"))
+        assert used.status is Status.GOOD
+        assert found.instructions[0].replace("_", "-") in used.found
+    assert checks.kernels(Build(version="0.3.36", gpu=True)) == []
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
