@@ -71,7 +71,7 @@ WRITES = [
         "a file descriptor of the agent is used",
         "proc",
         "cat /proc/$AGENT/cwd/README.md && echo x > /proc/$AGENT/root$OUT/q; "
-        "for f in /proc/$AGENT/fd/*; do echo x > $f; done",  # last: a pipe that nobody reads holds it up
+        "for f in /proc/$AGENT/fd/*; do echo x >> $f; done",  # last: a pipe that nobody reads holds it up
     ),
     Attack(
         "the old root is reached after a mount",
