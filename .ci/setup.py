@@ -46,7 +46,9 @@ def wanted_state() -> str:
     """A hash of everything that an installation depends on."""
     sources = sorted((ROOT / "inference" / "kernels").iterdir())
     native = "".join(path.read_text() for path in sources if path.suffix in (".cpp", ".h"))
-    text = CONSTRAINTS.read_text() + (ROOT / "pyproject.toml").read_text() + native
+    text = (
+        CONSTRAINTS.read_text() + "".join((ROOT / name).read_text() for name in ("pyproject.toml", "setup.py")) + native
+    )
     return hashlib.sha256((text + str(ROOT) + sys.version + build_key()).encode()).hexdigest()
 
 
