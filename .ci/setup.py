@@ -44,12 +44,10 @@ def run(*command: str) -> None:
 
 def wanted_state() -> str:
     """A hash of everything that an installation depends on."""
-    sources = sorted((ROOT / "inference" / "kernels").iterdir())
-    native = "".join(path.read_text() for path in sources if path.suffix in (".cpp", ".h"))
-    text = (
-        CONSTRAINTS.read_text() + "".join((ROOT / name).read_text() for name in ("pyproject.toml", "setup.py")) + native
-    )
-    return hashlib.sha256((text + str(ROOT) + sys.version + build_key()).encode()).hexdigest()
+    native = [path for path in (ROOT / "inference" / "kernels").iterdir() if path.suffix in (".cpp", ".h")]
+    files = [CONSTRAINTS, ROOT / "pyproject.toml", ROOT / "setup.py", *sorted(native)]
+    text = "".join(path.read_text() for path in files) + str(ROOT) + sys.version + build_key()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def build_key() -> str:

@@ -33,13 +33,12 @@ JUDGED = 200
 Logits = npt.NDArray[np.float64]
 
 
-def decode(backend: LlamaCppBackend, tokens: list[int], logits: int = 1) -> float:
-    """Read the tokens into an empty sequence at once; the last ``logits`` rows get logits. Seconds."""
+def decode(backend: LlamaCppBackend, tokens: list[int]) -> float:
+    """Read the tokens into an empty sequence at once, with logits for the last. Seconds."""
     backend.seq_rm(0, 0, -1)
     count = len(tokens)
-    wanted = [place >= count - logits for place in range(count)]
     began = time.perf_counter()
-    backend.decode(Batch(tokens, range(count), [0] * count, wanted))
+    backend.decode(Batch(tokens, range(count), [0] * count, [False] * (count - 1) + [True]))
     backend.logits(count - 1)
     return time.perf_counter() - began
 
@@ -60,11 +59,10 @@ def measure_widths(theirs: LlamaCppBackend, ours: LlamaCppBackend, tokens: list[
     return all(holds)
 
 
-def log_probabilities(backend: LlamaCppBackend, tokens: list[int]) -> Logits:
-    """Of every token behind each of the first tokens, [rows, vocabulary]; a piece at a time."""
+def log_probabilities(backend: LlamaCppBackend, tokens: list[int], size: int) -> Logits:
+    """Of every token behind each of the first tokens, [rows, vocabulary]; ``size`` rows in a decode."""
     backend.seq_rm(0, 0, -1)
     rows: list[Logits] = []
-    size = backend.info.n_logit_rows
     for start in range(0, len(tokens), size):
         piece = tokens[start : start + size]
         backend.decode(Batch(piece, range(start, start + len(piece)), [0] * len(piece), [True] * len(piece)))
@@ -72,6 +70,11 @@ def log_probabilities(backend: LlamaCppBackend, tokens: list[int]) -> Logits:
     logits = np.stack(rows)
     logits -= logits.max(-1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def divergence(wanted: Logits, found: Logits) -> float:
+    """How far found distributions are from the wanted ones (Kullback and Leibler): nats, the mean over the rows."""
+    return float((np.exp(wanted) * (wanted - found)).sum(-1).mean())
 
 
 def write_floats(source: Path, target: Path) -> None:
@@ -84,13 +87,14 @@ def write_floats(source: Path, target: Path) -> None:
 
 
 def measure_distance(backends: dict[str, LlamaCppBackend], floats: Path, tokens: list[int]) -> bool:
-    """How far the distribution of the next token is from that of the weights in floats: nats, mean over the rows."""
+    """How far the distribution of the next token is from that of the weights in floats."""
     with closing(LlamaCppBackend.load(floats, n_ctx=1024, kernels=False)) as exact:
-        wanted = log_probabilities(exact, tokens)
+        size = exact.info.n_logit_rows
+        wanted = log_probabilities(exact, tokens, size)
     distances: dict[str, float] = {}
     for name, backend in backends.items():
-        found = log_probabilities(backend, tokens)
-        distances[name] = float((np.exp(wanted) * (wanted - found)).sum(-1).mean())
+        found = log_probabilities(backend, tokens, size)
+        distances[name] = divergence(wanted, found)
         report(f"{len(tokens)} tokens of code: {name} from the weights in floats", distances[name], "nats a token")
         same = float((wanted.argmax(-1) == found.argmax(-1)).mean())
         report(f"{len(tokens)} tokens of code: likeliest token as with floats, {name}", 100 * same, "%")

@@ -33,7 +33,7 @@ _STRING, _ARRAY = 8, 9
 _LENGTH = struct.Struct("<Q")
 
 # ggml tensor type -> (elements a block, bytes a block); ggml.h and ggml-common.h of llama.cpp.
-_TENSOR_TYPES = {
+TENSOR_TYPES = {
     0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 36),
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
     16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82),
@@ -108,8 +108,7 @@ class GgufHeader:
     @property
     def n_experts(self) -> int:
         """How many feed-forward networks a layer chooses from; 0 in a dense model."""
-        count = self.metadata.get(f"{self.architecture}.expert_count")
-        return count if isinstance(count, int) else 0
+        return self.integer(f"{self.architecture}.expert_count")
 
     @property
     def architecture(self) -> str:
@@ -298,8 +297,8 @@ class _Reader:
         kind, offset = self._number("I"), self._number("Q")
         if elements > MAX_TENSOR_ELEMENTS:
             raise self._damaged(f"tensor {name[:64]!r} of {elements} elements")
-        if kind not in _TENSOR_TYPES:
+        if kind not in TENSOR_TYPES:
             raise self._damaged(f"tensor {name[:64]!r} of unknown type {kind}, or newer than this program")
-        block, block_bytes = _TENSOR_TYPES[kind]
+        block, block_bytes = TENSOR_TYPES[kind]
         size = -(-elements // block) * block_bytes
         return TensorPlace(name, range(begin, self._at), elements, offset, size)

@@ -1,9 +1,9 @@
 // AVX2: 8 lanes, four instructions for what AVX-VNNI does in one. Nearly all processors since 2013.
 #pragma once
 
+#include "vectors.h"
+
 #include <immintrin.h>
-#include <stdint.h>
-#include <string.h>
 
 namespace {
 
@@ -21,11 +21,6 @@ struct Avx2 {
     OP V bit_xor(V a, V b) { return _mm256_xor_si256(a, b); }
     OP V bytes(char c) { return _mm256_set1_epi8(c); }
     OP V dwords(int32_t d) { return _mm256_set1_epi32(d); }
-    OP V four_bytes(const int8_t * from) {
-        int32_t d;
-        memcpy(&d, from, 4);
-        return dwords(d);
-    }
     template <int n> OP V srl16(V v) { return _mm256_srli_epi16(v, n); }
     template <int n> OP V sll16(V v) { return _mm256_slli_epi16(v, n); }
     template <int n> OP V srl32(V v) { return _mm256_srli_epi32(v, n); }
@@ -33,6 +28,11 @@ struct Avx2 {
     template <int n> OP V sra32(V v) { return _mm256_srai_epi32(v, n); }
     OP V low_nibble(V v) { return bit_and(v, bytes(0x0F)); }
     OP V low_nibble_or(V v, V other) { return bit_or(low_nibble(v), other); }
+    OP V low_dwords(V a, V b) { return _mm256_unpacklo_epi32(a, b); }
+    OP V high_dwords(V a, V b) { return _mm256_unpackhi_epi32(a, b); }
+    OP V low_qwords(V a, V b) { return _mm256_unpacklo_epi64(a, b); }
+    OP V high_qwords(V a, V b) { return _mm256_unpackhi_epi64(a, b); }
+    OP V load(const void * from) { return _mm256_load_si256((const V *) from); }
     OP void store(void * to, V v) { _mm256_store_si256((V *) to, v); }
 
     OP F floats(float f) { return _mm256_set1_ps(f); }
@@ -61,20 +61,11 @@ struct Avx2 {
 
     // 32 bytes of each of eight rows; out[j] has dword j of each.
     OP void load_32(const uint8_t * rows, size_t row_bytes, V out[8]) {
-        V z[8], t[8], u[8];
+        V z[8], u[8];
         for (int i = 0; i < 8; i++) {
             z[i] = _mm256_loadu_si256((const V *) (rows + (size_t) i * row_bytes));
         }
-        for (int i = 0; i < 8; i += 2) {
-            t[i] = _mm256_unpacklo_epi32(z[i], z[i + 1]);
-            t[i + 1] = _mm256_unpackhi_epi32(z[i], z[i + 1]);
-        }
-        for (int i = 0; i < 8; i += 4) {
-            u[i] = _mm256_unpacklo_epi64(t[i], t[i + 2]);
-            u[i + 1] = _mm256_unpackhi_epi64(t[i], t[i + 2]);
-            u[i + 2] = _mm256_unpacklo_epi64(t[i + 1], t[i + 3]);
-            u[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
-        }
+        interleave<Avx2, 8>(z, u);
         for (int i = 0; i < 4; i++) {
             out[i] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x20);
             out[i + 4] = _mm256_permute2x128_si256(u[i], u[i + 4], 0x31);
@@ -91,10 +82,8 @@ struct Avx2 {
             z[i] = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *) row));
             z[i] = _mm256_inserti128_si256(z[i], upper, 1);
         }
-        const V a = _mm256_unpacklo_epi32(z[0], z[1]), b = _mm256_unpackhi_epi32(z[0], z[1]);
-        const V c = _mm256_unpacklo_epi32(z[2], z[3]), d = _mm256_unpackhi_epi32(z[2], z[3]);
-        const V all[4] = {_mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c), _mm256_unpacklo_epi64(b, d),
-                          _mm256_unpackhi_epi64(b, d)};
+        V all[4];
+        interleave<Avx2, 4>(z, all);
         for (int i = 0; i < n; i++) {
             out[i] = all[i];
         }
@@ -109,10 +98,10 @@ struct Avx2 {
         for (int first = from; first < to; first += group) {
             V pairs[rows];
             for (int j = first; j < first + group; j++) {
-                const V four = _mm256_load_si256((const V *) (w + 32 * j));
+                const V four = load(w + 32 * j);
                 const V size = top == 255 ? _mm256_abs_epi8(four) : four;
                 for (int r = 0; r < rows; r++) {
-                    V x = four_bytes(q[r] + 4 * j);
+                    V x = four_bytes<Avx2>(q[r] + 4 * j);
                     x = top == 255 ? _mm256_sign_epi8(x, four) : x;
                     const V product = _mm256_maddubs_epi16(size, x);
                     pairs[r] = j == first ? product : _mm256_add_epi16(pairs[r], product);

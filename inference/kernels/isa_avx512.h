@@ -1,9 +1,9 @@
 // AVX-512 with its integer dot products (VNNI): 16 lanes. Intel since Ice Lake's servers and laptops, AMD since Zen 4.
 #pragma once
 
+#include "vectors.h"
+
 #include <immintrin.h>
-#include <stdint.h>
-#include <string.h>
 
 namespace {
 
@@ -21,11 +21,6 @@ struct Avx512 {
     OP V bit_xor(V a, V b) { return _mm512_xor_si512(a, b); }
     OP V bytes(char c) { return _mm512_set1_epi8(c); }
     OP V dwords(int32_t d) { return _mm512_set1_epi32(d); }
-    OP V four_bytes(const int8_t * from) {
-        int32_t d;
-        memcpy(&d, from, 4);
-        return dwords(d);
-    }
     template <int n> OP V srl16(V v) { return _mm512_srli_epi16(v, n); }
     template <int n> OP V sll16(V v) { return _mm512_slli_epi16(v, n); }
     template <int n> OP V srl32(V v) { return _mm512_srli_epi32(v, n); }
@@ -33,6 +28,12 @@ struct Avx512 {
     template <int n> OP V sra32(V v) { return _mm512_srai_epi32(v, n); }
     OP V low_nibble(V v) { return bit_and(v, bytes(0x0F)); }
     OP V low_nibble_or(V v, V other) { return _mm512_ternarylogic_epi32(v, bytes(0x0F), other, 0xEA); }
+    OP V low_dwords(V a, V b) { return _mm512_unpacklo_epi32(a, b); }
+    OP V high_dwords(V a, V b) { return _mm512_unpackhi_epi32(a, b); }
+    OP V low_qwords(V a, V b) { return _mm512_unpacklo_epi64(a, b); }
+    OP V high_qwords(V a, V b) { return _mm512_unpackhi_epi64(a, b); }
+    OP V add_dot(V sum, V unsigned_bytes, V signed_bytes) { return _mm512_dpbusd_epi32(sum, unsigned_bytes, signed_bytes); }
+    OP V load(const void * from) { return _mm512_load_si512(from); }
     OP void store(void * to, V v) { _mm512_store_si512(to, v); }
 
     OP F floats(float f) { return _mm512_set1_ps(f); }
@@ -66,17 +67,8 @@ struct Avx512 {
             const __m256i b = _mm256_loadu_si256((const __m256i *) (row + 4 * row_bytes));
             z[i] = _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
         }
-        V t[8], u[8];
-        for (int i = 0; i < 8; i += 2) {
-            t[i] = _mm512_unpacklo_epi32(z[i], z[i + 1]);
-            t[i + 1] = _mm512_unpackhi_epi32(z[i], z[i + 1]);
-        }
-        for (int i = 0; i < 8; i += 4) {
-            u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-            u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-            u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-            u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-        }
+        V u[8];
+        interleave<Avx512, 8>(z, u);
         for (int i = 0; i < 4; i++) {
             out[i] = _mm512_shuffle_i32x4(u[i], u[i + 4], 0x88);
             out[i + 4] = _mm512_shuffle_i32x4(u[i], u[i + 4], 0xDD);
@@ -94,10 +86,8 @@ struct Avx512 {
             z[i] = _mm512_inserti32x4(z[i], _mm_loadu_si128((const __m128i *) (row + 8 * row_bytes)), 2);
             z[i] = _mm512_inserti32x4(z[i], _mm_loadu_si128((const __m128i *) (row + 12 * row_bytes)), 3);
         }
-        const V a = _mm512_unpacklo_epi32(z[0], z[1]), b = _mm512_unpackhi_epi32(z[0], z[1]);
-        const V c = _mm512_unpacklo_epi32(z[2], z[3]), d = _mm512_unpackhi_epi32(z[2], z[3]);
-        const V all[4] = {_mm512_unpacklo_epi64(a, c), _mm512_unpackhi_epi64(a, c), _mm512_unpacklo_epi64(b, d),
-                          _mm512_unpackhi_epi64(b, d)};
+        V all[4];
+        interleave<Avx512, 4>(z, all);
         for (int i = 0; i < n; i++) {
             out[i] = all[i];
         }
@@ -106,12 +96,7 @@ struct Avx512 {
     // Add the products of quads `from` to `to` of a panel's block and of `rows` rows of x.
     template <int rows, int from, int to, int top>
     OP void dots(const uint8_t * w, const int8_t (*q)[32], V sum[rows]) {
-        for (int j = from; j < to; j++) {
-            const V four = _mm512_load_si512(w + 64 * j);
-            for (int r = 0; r < rows; r++) {
-                sum[r] = _mm512_dpbusd_epi32(sum[r], four, four_bytes(q[r] + 4 * j));
-            }
-        }
+        dots_at_once<Avx512, rows, from, to>(w, q, sum);
     }
 
     OP float largest(const float * x) {

@@ -8,14 +8,13 @@ namespace {
 struct AvxVnni : Avx2 {
     static constexpr bool SIGNED = false;
 
+    static inline __attribute__((always_inline)) V add_dot(V sum, V unsigned_bytes, V signed_bytes) {
+        return _mm256_dpbusd_avx_epi32(sum, unsigned_bytes, signed_bytes);
+    }
+
     template <int rows, int from, int to, int top>
     static inline __attribute__((always_inline)) void dots(const uint8_t * w, const int8_t (*q)[32], V sum[rows]) {
-        for (int j = from; j < to; j++) {
-            const V four = _mm256_load_si256((const V *) (w + 32 * j));
-            for (int r = 0; r < rows; r++) {
-                sum[r] = _mm256_dpbusd_avx_epi32(sum[r], four, four_bytes(q[r] + 4 * j));
-            }
-        }
+        dots_at_once<AvxVnni, rows, from, to>(w, q, sum);
     }
 };
 

@@ -33,9 +33,9 @@ struct kernel_product {
     float * out;
 };
 
-// What a step does with every element of `from`, which may be `to`.
 enum kernel_kind { KERNEL_PRODUCT, KERNEL_SCALE, KERNEL_TANH };
 
+// A product, or what is done with every element of `from`, which may be `to`.
 struct kernel_step {
     enum kernel_kind kind;
     struct kernel_product product; // for KERNEL_PRODUCT, and nothing below

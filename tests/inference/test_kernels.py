@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inference.kernels import BLOCKS, INSTRUCTIONS, Kernels, open_kernels
+from inference.gguf_header import TENSOR_TYPES
+from inference.kernels import INSTRUCTIONS, open_kernels
+from tests.inference import native_kernels
+from tests.inference.native_kernels import NativeKernels
 
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = Path(os.environ.get("GEMMA_AGENT_TEST_MODELS", Path.home() / ".cache/gemma-agent/models"))
 QWEN = MODELS / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
-KINDS = {gguf.GGMLQuantizationType(kind).name: kind for kind in BLOCKS}
+KINDS = {gguf.GGMLQuantizationType(kind).name: kind for kind in native_kernels.KINDS}
 SCALE_AT = {"Q6_K": (208, 210), "Q4_K": (0, 4), "Q5_K": (0, 4)}  # bytes of a block that are floats of 16 bits
 
 Weights = npt.NDArray[np.uint8]
@@ -25,15 +29,15 @@ Floats = npt.NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def kernels() -> Kernels:
-    found = open_kernels()
+def kernels() -> NativeKernels:
+    found = native_kernels.native_kernels()
     if found is None:
         pytest.skip("this processor has none of the instructions")
     return found
 
 
 @pytest.fixture(params=INSTRUCTIONS)
-def instructions(request: pytest.FixtureRequest, kernels: Kernels) -> str:
+def instructions(request: pytest.FixtureRequest, kernels: NativeKernels) -> str:
     if request.param not in kernels.instructions:
         pytest.skip(f"this processor has no {request.param}")
     return cast("str", request.param)
@@ -41,7 +45,7 @@ def instructions(request: pytest.FixtureRequest, kernels: Kernels) -> str:
 
 def random_weights(name: str, rows: int, length: int, seed: int = 1) -> Weights:
     """Blocks of any bits, but for scales, which are ordinary numbers."""
-    elements, size = BLOCKS[KINDS[name]]
+    elements, size = TENSOR_TYPES[KINDS[name]]
     random = np.random.default_rng(seed)
     blocks = random.integers(0, 256, (rows, length // elements, size), dtype=np.uint8)
     start, end = SCALE_AT.get(name, (0, 2))
@@ -69,7 +73,9 @@ def in_floats(name: str, weights: Weights, x: Floats) -> npt.NDArray[np.float64]
 
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("rows", [1, 3, 8, 9, 40])
-def test_a_product_is_that_of_the_weights_in_floats(kernels: Kernels, instructions: str, name: str, rows: int) -> None:
+def test_a_product_is_that_of_the_weights_in_floats(
+    kernels: NativeKernels, instructions: str, name: str, rows: int
+) -> None:
     weights, x = random_weights(name, 48, 1280), random_rows(rows, 1280)
     wanted = in_floats(name, weights, x)
     found = kernels.multiply(KINDS[name], weights, x, instructions=instructions, n_threads=2)
@@ -78,7 +84,7 @@ def test_a_product_is_that_of_the_weights_in_floats(kernels: Kernels, instructio
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_row_has_the_same_bits_alone_and_among_others(kernels: Kernels, instructions: str, name: str) -> None:
+def test_a_row_has_the_same_bits_alone_and_among_others(kernels: NativeKernels, instructions: str, name: str) -> None:
     weights, x = random_weights(name, 2560, 768), random_rows(600, 768)
     together = kernels.multiply(KINDS[name], weights, x, instructions=instructions, n_threads=3)
     for row in (0, 5, 7, 8, 511, 512, 599):
@@ -87,8 +93,10 @@ def test_a_row_has_the_same_bits_alone_and_among_others(kernels: Kernels, instru
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_largest_and_the_smallest_numbers_overflow_nothing(kernels: Kernels, instructions: str, name: str) -> None:
-    elements, size = BLOCKS[KINDS[name]]
+def test_the_largest_and_the_smallest_numbers_overflow_nothing(
+    kernels: NativeKernels, instructions: str, name: str
+) -> None:
+    elements, size = TENSOR_TYPES[KINDS[name]]
     start, end = SCALE_AT.get(name, (0, 2))
     for fill in (0, 127, 128, 255):
         blocks = np.full((16, 512 // elements, size), fill, np.uint8)
@@ -101,7 +109,7 @@ def test_the_largest_and_the_smallest_numbers_overflow_nothing(kernels: Kernels,
             assert np.allclose(found, wanted, rtol=1e-5, atol=1e-2), (fill, x[0, :2])
 
 
-def test_what_is_no_number_stays_none_and_disturbs_no_other_row(kernels: Kernels, instructions: str) -> None:
+def test_what_is_no_number_stays_none_and_disturbs_no_other_row(kernels: NativeKernels, instructions: str) -> None:
     weights, x = random_weights("Q4_K", 32, 512), random_rows(3, 512)
     clean = kernels.multiply(KINDS["Q4_K"], weights, x, instructions=instructions)
     x[1, 100] = np.inf
@@ -110,7 +118,7 @@ def test_what_is_no_number_stays_none_and_disturbs_no_other_row(kernels: Kernels
     assert (found[[0, 2]] == clean[[0, 2]]).all()
 
 
-def test_a_tangent_is_right_to_seven_places_everywhere(kernels: Kernels, instructions: str) -> None:
+def test_a_tangent_is_right_to_seven_places_everywhere(kernels: NativeKernels, instructions: str) -> None:
     x = np.concatenate(
         [np.linspace(-12, 12, 100_003), np.geomspace(1e-30, 1e30, 1_001), [0.0, -0.0, 0.625, np.inf, -np.inf]]
     ).astype(np.float32)
@@ -122,13 +130,13 @@ def test_a_tangent_is_right_to_seven_places_everywhere(kernels: Kernels, instruc
     assert np.isnan(kernels.tanh(np.array([np.nan], np.float32), instructions=instructions)).all()
 
 
-def test_scaling_is_that_of_numpy(kernels: Kernels, instructions: str) -> None:
+def test_scaling_is_that_of_numpy(kernels: NativeKernels, instructions: str) -> None:
     x = random_rows(3, 1001)
     found = kernels.scale(x, 1 / 30, 0.5, instructions=instructions, n_threads=2)
     assert np.allclose(found, x * np.float32(1 / 30) + np.float32(0.5), rtol=1e-6, atol=1e-6)
 
 
-def test_other_shapes_and_types_are_refused(kernels: Kernels, instructions: str) -> None:
+def test_other_shapes_and_types_are_refused(kernels: NativeKernels, instructions: str) -> None:
     weights, x = random_weights("Q4_K", 16, 512), random_rows(1, 512)
     for wrong_weights, wrong_x in ((weights[:5], x), (weights[:, :-1], x), (weights, x[:, :256]), (weights, x[:0])):
         with pytest.raises(ValueError, match="no product"):
@@ -136,12 +144,12 @@ def test_other_shapes_and_types_are_refused(kernels: Kernels, instructions: str)
     assert not kernels.takes(1, 16, 512, instructions)  # floats of 16 bits
 
 
-def test_instructions_that_are_not_there_are_refused(kernels: Kernels) -> None:
+def test_instructions_that_are_not_there_are_refused(kernels: NativeKernels) -> None:
     with pytest.raises(ValueError, match="no sse"):
         kernels.multiply(KINDS["Q8_0"], random_weights("Q8_0", 16, 64), random_rows(1, 64), instructions="sse")
 
 
-def test_a_release_that_nobody_has_checked_goes_without(kernels: Kernels) -> None:
+def test_a_release_that_nobody_has_checked_goes_without(kernels: NativeKernels) -> None:
     def never(name: str) -> int:
         raise AssertionError(name)
 
@@ -155,30 +163,14 @@ IN_A_MODEL = """
 import sys
 from contextlib import closing
 from pathlib import Path
-import numpy as np
-from inference.backend import Batch
+from bench.kernels import divergence, log_probabilities
 from inference.backend.llama_cpp import LlamaCppBackend
 
 def logits(path, kernels):
     with closing(LlamaCppBackend.load(path, n_ctx=256, n_batch=64, n_threads=2, kernels=kernels)) as backend:
         assert ("kernels" in backend.info.layout) == kernels
         tokens = backend.tokenizer.encode("def add(left, right):\\n    return left + right\\n\\n\\nclass Stack:\\n")
-        backend.decode(Batch(tokens, range(len(tokens)), [0] * len(tokens), [True] * len(tokens)))
-        together = np.stack([backend.logits(row) for row in range(len(tokens))])
-        backend.seq_rm(0, 0, -1)
-        alone = []
-        for place, token in enumerate(tokens):
-            backend.decode(Batch([token], [place], [0], [True]))
-            alone.append(backend.logits(0).copy())
-        return together, np.stack(alone)
-
-def log_softmax(x):
-    x = x.astype(np.float64) - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))
-
-def divergence(x, y):
-    x, y = log_softmax(x), log_softmax(y)
-    return float((np.exp(x) * (x - y)).sum(-1).mean())
+        return log_probabilities(backend, tokens, len(tokens)), log_probabilities(backend, tokens, 1)
 
 theirs, _ = logits(Path(sys.argv[1]), False)
 ours, alone = logits(Path(sys.argv[1]), True)
@@ -191,7 +183,9 @@ print(divergence(theirs, ours), divergence(ours, alone))
 @pytest.mark.usefixtures("kernels")
 def test_a_real_model_says_the_same_with_them() -> None:
     # A process of its own: a context without them must be made before any with them.
-    process = subprocess.run([sys.executable, "-c", IN_A_MODEL, str(QWEN)], capture_output=True, text=True, check=False)
+    process = subprocess.run(
+        [sys.executable, "-c", IN_A_MODEL, str(QWEN)], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert process.returncode == 0, process.stderr
     against_llama, against_rows_alone = (float(word) for word in process.stdout.split())
     assert 0 < against_llama < 0.02
