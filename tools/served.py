@@ -36,7 +36,20 @@ class LaunchServer:
                 self._running = _start_server()
 
     async def start(self, launch: Launch) -> tuple[Started, socket.socket]:
-        """Start a command, and our side of its standard input. Raises OSError when the server is gone."""
+        """Start a command, and our side of its standard input; a server that was killed is started anew.
+
+        Raises OSError when that does not help.
+        """
+        try:
+            return await self._ask(launch)
+        except OSError:
+            # A killed process can be seen for a moment as one that runs. Nothing of the command has begun.
+            if not self._forget_if_gone():
+                raise
+        self.prepare()
+        return await self._ask(launch)
+
+    async def _ask(self, launch: Launch) -> tuple[Started, socket.socket]:
         line, line_end = socket.socketpair()
         output, output_end = os.pipe()
         told, told_end = os.pipe()
@@ -65,6 +78,21 @@ class LaunchServer:
         """End the server; commands that still run end with the agent's side of their line."""
         with self._lock:
             self._end()
+
+    def _forget_if_gone(self) -> bool:
+        """Whether the server has closed its end, which only its death does."""
+        with self._lock:
+            if self._running is None:
+                return False
+            try:
+                gone = not self._running[1].recv(1, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return False
+            except OSError:
+                gone = True
+            if gone:
+                self._end()
+            return gone
 
     def _end(self) -> None:
         if self._running is not None:

@@ -86,10 +86,34 @@ def test_files_outside_keep_theirs(confined: Confined) -> None:
     assert outside.stat() == before
 
 
+def _kill_launch_servers() -> None:
+    subprocess.run(["pkill", "-9", "-P", str(os.getpid()), "-f", "launcher, supervisor, server"], check=True)
+
+
 def test_a_launch_server_that_was_killed_is_started_anew(confined: Confined) -> None:
     confined.succeeds("true")
-    subprocess.run(["pkill", "-9", "-P", str(os.getpid()), "-f", "launcher, supervisor, server"], check=True)
+    _kill_launch_servers()
     assert confined.succeeds("echo again").completed.output == "again\n"
+
+
+def test_a_launch_server_may_be_killed_at_any_moment_before_the_command_begins() -> None:
+    async def go() -> list[str]:
+        server = LaunchServer()
+        try:
+            return [await _echo_after_a_kill(server) for _ in range(20)]
+        finally:
+            server.close()
+
+    assert asyncio.run(go()) == ["once\n"] * 20
+
+
+async def _echo_after_a_kill(server: LaunchServer) -> str:
+    """What a command says whose launch server is killed when it has just been looked after."""
+    server.prepare()
+    _kill_launch_servers()
+    line = CommandLine(["/bin/echo", "once"], Path("/"), {})
+    command = await Command.start(Launch((), {}, (file_in_memory(specification(line, None)),), starter=server))
+    return (await command.finish(30)).output
 
 
 SIGNALS = """
