@@ -68,6 +68,13 @@ class LlamaCppAssistant:
         """The length of the target's hidden rows, in floats."""
         return self._target.width
 
+    @property
+    def context(self) -> lib.llama_context_p:
+        """The native context; raises EngineClosed."""
+        if self._context is None:
+            raise EngineClosed("The drafter was closed; start the engine again.")
+        return self._context
+
     def read_row(self, row: int, into: FloatRow) -> None:
         """Copy the hidden state of row ``row`` of the target's last decode; ValueError where there is none."""
         hidden = self._hidden_of(self._target.context, row)
@@ -82,7 +89,7 @@ class LlamaCppAssistant:
         what the target has read, and hands its own guesses on in the hidden state only.
         """
         context, row, hidden_of, logits_of, views = (
-            self._open(),
+            self.context,
             self._row,
             self._hidden_of,
             self._logits_of,
@@ -98,11 +105,6 @@ class LlamaCppAssistant:
                 break
             row.fill(ids[-1], hidden_of(context, 0))
         return ids
-
-    def _open(self) -> lib.llama_context_p:
-        if self._context is None:
-            raise EngineClosed("The drafter was closed; start the engine again.")
-        return self._context
 
     def close(self) -> None:
         """Free the context and the model; calling it again does nothing."""

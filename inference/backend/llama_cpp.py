@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class LlamaCppBackend:
         flash_attention: bool = True,
         kernels: bool = True,
         progress: Callable[[float], None] | None = None,
-    ) -> LlamaCppBackend:
+    ) -> Self:
         """Load the GGUF file ``path`` with room for ``n_ctx`` tokens in each of ``n_sequences`` sequences.
 
         With ``unified`` that is their room together, and copies of a sequence share it.
