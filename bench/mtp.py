@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pair", choices=list(SHAPES), action="append")
     parser.add_argument("--acceptance", type=float, action="append")
     parser.add_argument("--tokens", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=physical_cores())
     given = parser.parse_args(arguments)
     if not REAL_VOCABULARY.exists():

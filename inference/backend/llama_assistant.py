@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from inference.backend.argmax import Argmax
 from inference.backend.bindings import extension, lib, native_log
 from inference.backend.llama_cpp import LlamaCppBackend, load_native_model
 from inference.backend.model_file import check_assistant_file
@@ -35,7 +36,7 @@ class LlamaCppAssistant:
         self._hidden_of = returning_address(functions.llama_get_embeddings_nextn_ith)
         self._logits_of = returning_address(lib.llama_get_logits_ith)
         self._row = HiddenRow(lib.llama_batch(), target.width)
-        self._views = RowViews(target.info.n_vocab)
+        self._argmax = Argmax(RowViews(target.info.n_vocab))
         # Only rows with logits: then the target computes no more than it did without a drafter.
         functions.llama_set_embeddings_nextn(target.context, True, True)
         functions.llama_set_embeddings_nextn(context, True, True)
@@ -88,21 +89,23 @@ class LlamaCppAssistant:
         Fewer come when a decode is aborted or fails. One row a step, all at the same position: the drafter looks at
         what the target has read, and hands its own guesses on in the hidden state only.
         """
-        context, row, hidden_of, logits_of, views = (
+        context, row, hidden_of, logits_of, argmax = (
             self.context,
             self._row,
             self._hidden_of,
             self._logits_of,
-            self._views,
+            self._argmax,
         )
         decode, batch = lib.llama_decode, row.native
         row.place(position, sequence)
         row.fill(token, hidden.ctypes.data)
         ids: list[int] = []
+        argmax.begin(1)
         while not decode(context, batch):
-            ids.append(int(views.at(logits_of(context, 0)).argmax()))
+            ids.append(argmax.of(0, logits_of(context, 0)))
             if len(ids) == limit:
                 break
+            argmax.begin(1)
             row.fill(ids[-1], hidden_of(context, 0))
         return ids
 

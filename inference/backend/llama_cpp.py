@@ -15,6 +15,7 @@ from typing import Self
 import numpy as np
 
 from inference.backend import BackendInfo, Batch
+from inference.backend.argmax import Argmax
 from inference.backend.barriers import open_barriers
 from inference.backend.bindings import engine_version, lib, native, native_log, use_kernels
 from inference.backend.llama_sampler import LlamaCppSampler
@@ -64,6 +65,7 @@ class LlamaCppBackend:
         self._decode = lib.llama_decode
         self._abort = AbortFlag()
         self._barriers = open_barriers()
+        self._argmax = Argmax(self._views)
         self._n_threads: int = lib.llama_n_threads(context)
         self._threads_now = self._n_threads
         lib.llama_set_abort_callback(context, self._abort.callback, self._abort.data)
@@ -179,6 +181,9 @@ class LlamaCppBackend:
         if sum(batch.logits) > LOGIT_ROWS:
             raise ValueError(f"at most {LOGIT_ROWS} rows of a batch can have logits")
         self._abort.clear()
+        # llama.cpp may put rows of several sequences in another order.
+        in_order = all(batch.logits) and len(set(batch.sequences)) == 1
+        self._argmax.begin(len(batch.tokens) if in_order else 0)
         if self._barriers:
             self._barriers.enter(time.perf_counter())
         threads = self._threads_for(len(batch.tokens) * self._info.model_bytes)
@@ -269,10 +274,17 @@ class LlamaCppBackend:
 
     def logits(self, row: int) -> FloatRow:
         """A view of one row's logits, valid until the next decode; ValueError where none were asked for."""
-        address = self._logits_of(self.context, row)
+        return self._views.at(self._address(row))
+
+    def argmax(self, row: int) -> int:
+        """The id with the highest logit of a row, the first of equals; ValueError where no logits were asked for."""
+        return self._argmax.of(row, self._address(row))
+
+    def _address(self, row: int) -> int:
+        address: int | None = self._logits_of(self.context, row)
         if address is None:
             raise ValueError(f"row {row} of the last decode has no logits")
-        return self._views.at(address)
+        return address
 
     def sampler(self, params: SamplingParams) -> LlamaCppSampler:
         """A new sampler; the caller closes it."""

@@ -31,6 +31,10 @@ class LogitRows(Protocol):
         """The logits of one row of the last decode; ValueError where there are none."""
         ...
 
+    def argmax(self, row: int) -> int:
+        """The id with the highest logit of a row, the first of equals; ValueError where there are none."""
+        ...
+
 
 class LlamaCppSampler:
     """``inference.backend.Sampler``: greedy in numpy, everything else in llama.cpp's sampler chain."""
@@ -42,6 +46,8 @@ class LlamaCppSampler:
 
     def sample(self, row: int, mask: Mask | None = None) -> int:
         """Draw from row ``row`` of the last decode, among the ids that ``mask`` allows (ValueError: none)."""
+        if self._greedy and mask is None:
+            return self._rows.argmax(row)
         logits = self._rows.logits(row)  # also a guard: the native sampler aborts the process on a bad row
         if self._greedy:
             return greedy(logits, mask)

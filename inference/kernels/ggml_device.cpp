@@ -4,6 +4,7 @@
 #include "ggml_interface.h"
 #include "quantized_matmul.h"
 
+#include <math.h>
 #include <new>
 #include <string.h>
 #include <vector>
@@ -26,12 +27,22 @@ namespace {
 
 constexpr size_t OBJECT_BYTES = 32;          // of ggml.h's GGML_OBJECT_SIZE
 constexpr int64_t LEAST_WEIGHTS = 1 << 18;   // smaller products are over before they are handed over
+constexpr int64_t MOST_ROWS = 64;            // of logits, in what is drafted
 constexpr int64_t LEAST_ELEMENTS = 1 << 16;  // likewise of what takes element by element
 
 kernel_host host;
 int instructions = -1;
 int products_op = -1, scale_op = -1, unary_op = -1, tanh_of_unary = -1;
 std::vector<int> views;                      // operations that compute nothing
+
+// Where the rows of logits that this thread computed last are largest: found on the way, while they are in the cache.
+struct Logits {
+    int64_t computation, computed; // the one that is under way or over, and the one that these are of
+    int64_t rows;
+    kernel_best best[MOST_ROWS];
+};
+
+thread_local Logits logits;
 
 struct Context {
     kernel_pool * pool;
@@ -94,17 +105,29 @@ kernel_step step_of(const ggml_tensor * node) {
 int compute(ggml_backend * backend, ggml_cgraph * graph) {
     Context * context = (Context *) backend->context;
     std::vector<kernel_step> & steps = context->steps;
+    const ggml_tensor * last = nullptr;
     steps.clear();
     for (int i = 0; i < host.ggml_graph_n_nodes(graph); i++) {
         const ggml_tensor * node = host.ggml_graph_node(graph, i);
         if (!is_view(node->op) && (node->flags & GGML_NODE_IS_COMPUTED)) {
             steps.push_back(step_of(node));
+            last = node;
         }
     }
     if (steps.empty()) {
         return GGML_STATUS_OK;
     }
-    const int result = kernel_compute(instructions, context->pool, steps.data(), (int) steps.size(), context->n_threads);
+    // llama.cpp calls the logits so, whatever is done with them before they are.
+    const bool are_logits = strcmp(last->name, "result_output") == 0 && last->ne[1] <= MOST_ROWS;
+    if (are_logits) {
+        logits.computed = logits.computation;
+        logits.rows = last->ne[1];
+        for (kernel_best & each : logits.best) {
+            each = {-1, -INFINITY};
+        }
+    }
+    const int result = kernel_compute(instructions, context->pool, steps.data(), (int) steps.size(), context->n_threads,
+                                      are_logits ? logits.best : nullptr);
     return result == 0 ? GGML_STATUS_OK : GGML_STATUS_NO_MEMORY;
 }
 
@@ -199,6 +222,19 @@ int number_of(const char * (*name_of)(int), const char * name, int count) {
 int op_called(const char * name) { return number_of(host.ggml_op_name, name, GGML_OPERATIONS); }
 
 } // namespace
+
+// A computation of logits begins on this thread; its number.
+extern "C" int64_t kernel_begin(void) { return ++logits.computation; }
+
+// Where row `row` of the `rows` rows that this computation gave is largest, if it was the last of this thread; -1 where
+// that is not known. `copy` is where llama.cpp has put the row.
+extern "C" int64_t kernel_argmax(int64_t computation, int64_t rows, int64_t row, const float * copy) {
+    if (logits.computation != computation || logits.computed != computation || logits.rows != rows || row < 0 || row >= rows) {
+        return -1;
+    }
+    const kernel_best & best = logits.best[row];
+    return best.index >= 0 && copy[best.index] == best.value ? best.index : -1;
+}
 
 // Make the device known to llama.cpp, for every context that is made from now on; once in a process. `set` is one of
 // enum kernel_set.

@@ -5,7 +5,7 @@
 
 struct InstructionSet {
     int (*takes)(int type, int64_t n, int64_t k);
-    int (*compute)(kernel_pool * pool, const kernel_step * steps, int count, int n_threads);
+    int (*compute)(kernel_pool * pool, const kernel_step * steps, int count, int n_threads, kernel_best * best);
 };
 
 extern const InstructionSet kernel_avx512, kernel_avx_vnni, kernel_avx2;

@@ -41,6 +41,7 @@ struct Avx2 {
     OP F to_float(V v) { return _mm256_cvtepi32_ps(v); }
     OP F mul(F a, F b) { return _mm256_mul_ps(a, b); }
     OP F fma(F a, F b, F sum) { return _mm256_fmadd_ps(a, b, sum); }
+    OP F larger(F a, F b) { return _mm256_max_ps(a, b); } // b where a is no number
     OP F minus_product(F a, F b, F sum) { return _mm256_fnmadd_ps(a, b, sum); }
 
     // The low half of each dword, which is a float of 16 bits.

@@ -42,6 +42,7 @@ struct Avx512 {
     OP F to_float(V v) { return _mm512_cvtepi32_ps(v); }
     OP F mul(F a, F b) { return _mm512_mul_ps(a, b); }
     OP F fma(F a, F b, F sum) { return _mm512_fmadd_ps(a, b, sum); }
+    OP F larger(F a, F b) { return _mm512_max_ps(a, b); } // b where a is no number
     OP F minus_product(F a, F b, F sum) { return _mm512_fnmadd_ps(a, b, sum); }
 
     // The low half of each dword, which is a float of 16 bits.

@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "quantized_matmul.h"
 
+#include <math.h>
 #include <omp.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ constexpr int BLOCK = 32;            // elements that share a scale of x
 constexpr int SEGMENT = 16;          // blocks of a panel that are unpacked before they are multiplied; they fit into L1
 constexpr int64_t CHUNK_ROWS = 512;  // rows of x that are multiplied with a segment, at most
 constexpr int64_t CHUNK_BYTES = 640 * 1024; // of rounded x that should stay in a core's second-level cache
+constexpr int MOST_FOLLOWING = 8;    // steps that are done with a product's elements while they are in the cache
 constexpr int64_t RUNS = 8;          // of neighbouring panels, for each thread: no one waits long for the last
 constexpr size_t ASKED_BYTES = 32 * 1024; // of the largest panel that is asked for ahead
 
@@ -395,41 +397,6 @@ int takes(int type, int64_t n, int64_t k) {
     return format && n > 0 && k > 0 && n % I::LANES == 0 && k % format->elements == 0;
 }
 
-// The product p with all threads of the team; `known` says that x was rounded for it already.
-template <class I>
-void multiply_all(const kernel_product * p, bool known, XBlock<I> * x, uint8_t * scratch, int64_t * next) {
-    const int team = omp_get_num_threads(), me = omp_get_thread_num();
-    const FormatFacts * format = facts_of<I>(p->type);
-    const int64_t panels = p->n / I::LANES;
-    if (!known) {
-        for (int64_t tile = me; tile < tiles_of<I>(p); tile += team) {
-            round_tile<I>(p, format, tile, x);
-        }
-    }
-#pragma omp single
-    *next = 0;
-    // The end of `single` is a barrier.
-    int64_t chunk = CHUNK_BYTES / (p->k / BLOCK * (int64_t) sizeof(XBlock<I>)) * I::TILE;
-    chunk = chunk < I::TILE ? I::TILE : chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
-    const int64_t chunks = (p->m + chunk - 1) / chunk;
-    const int64_t run = panels < team * RUNS ? 1 : panels / (team * RUNS);
-    const int64_t runs = (panels + run - 1) / run;
-    for (;;) {
-        int64_t job;
-#pragma omp atomic capture
-        job = (*next)++;
-        if (job >= runs * chunks) {
-            break;
-        }
-        const int64_t first = job / runs * chunk, begin = job % runs * run;
-        const int64_t end = first + chunk < p->m ? first + chunk : p->m;
-        const int64_t stop = begin + run < panels ? begin + run : panels;
-        for (int64_t panel = begin; panel < stop; panel++) {
-            format->compute(p, panel, panel + 1 < stop, first, end, x, scratch);
-        }
-    }
-}
-
 // tanh to 1e-7, so written that a compiler can do several at once. The polynomials are those of the Cephes library
 // (tanhf, expf), whose order of operations they keep.
 INLINE float tanh_of(float x) {
@@ -459,10 +426,8 @@ INLINE float tanh_of(float x) {
     return size < 0.625f ? small : found;
 }
 
-// This thread's part of a step that takes element by element.
-void each_element(const kernel_step * step) {
-    const int64_t team = omp_get_num_threads(), me = omp_get_thread_num();
-    const int64_t begin = step->count * me / team, end = step->count * (me + 1) / team;
+// Elements `begin` to `end` of a step that takes element by element.
+void each_element(const kernel_step * step, int64_t begin, int64_t end) {
     const float * from = step->from;
     float * to = step->to;
     if (step->kind == KERNEL_SCALE) {
@@ -476,8 +441,133 @@ void each_element(const kernel_step * step) {
     }
 }
 
+// How many of the steps behind a product do something with each of its elements, one after the other. They can be done
+// while these are in the cache: the logits of a large vocabulary are not. Memory may be used again, but only as a whole:
+// what begins elsewhere in it would be overwritten before it is read.
+int following(const kernel_step * product, int left) {
+    const float * parts[MOST_FOLLOWING + 1] = {product->product.out};
+    const int64_t count = product->product.m * product->product.n;
+    int found = 0;
+    for (; found < left && found < MOST_FOLLOWING; found++) {
+        const kernel_step * step = product + 1 + found;
+        if (step->kind == KERNEL_PRODUCT || step->from != parts[found] || step->count != count) {
+            break;
+        }
+        bool clear = true;
+        for (int i = 0; i <= found; i++) {
+            const int64_t distance = step->to - parts[i];
+            clear &= distance == 0 || distance >= count || -distance >= count;
+        }
+        if (!clear) {
+            break;
+        }
+        parts[found + 1] = step->to;
+    }
+    return found;
+}
+
+// Where the largest of the numbers `begin` to `end` stands first, and which it is: -infinity when none is larger.
 template <class I>
-int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_threads) {
+int64_t argmax_of(const float * row, int64_t begin, int64_t end, float * largest) {
+    constexpr int LANES = I::LANES, SUMS = 8;
+    constexpr int64_t STRETCH = 2048; // is in the first-level cache when its largest is looked for
+    int64_t at = begin;
+    float top = -INFINITY;
+    for (int64_t start = begin; start < end; start += STRETCH) {
+        const int64_t stop = start + STRETCH < end ? start + STRETCH : end;
+        typename I::F tops[SUMS];
+        for (int s = 0; s < SUMS; s++) {
+            tops[s] = I::floats(top);
+        }
+        int64_t i = start;
+        for (; i + SUMS * LANES <= stop; i += SUMS * LANES) {
+            for (int s = 0; s < SUMS; s++) {
+                tops[s] = I::larger(I::load_floats(row + i + s * LANES), tops[s]);
+            }
+        }
+        float lanes[SUMS * LANES], found = top;
+        for (int s = 0; s < SUMS; s++) {
+            I::store(lanes + s * LANES, tops[s]);
+        }
+        for (float each : lanes) {
+            found = each > found ? each : found;
+        }
+        for (; i < stop; i++) {
+            found = row[i] > found ? row[i] : found;
+        }
+        if (found > top) {
+            top = found;
+            at = start;
+            while (row[at] != found) {
+                at++;
+            }
+        }
+    }
+    *largest = top;
+    return at;
+}
+
+// Take what stands largest in a stretch of a row into account for the whole of it.
+inline void improve(kernel_best * best, int64_t index, float value) {
+    if (value > best->value || (value == best->value && index < best->index)) {
+        best->value = value;
+        best->index = index;
+    }
+}
+
+// The product `step` and the `n_following` steps behind it with all threads of the team; `known` says that x was rounded
+// for it already. With `best` also where each row of the last result is largest.
+template <class I>
+void multiply_all(const kernel_step * step, int n_following, bool known, XBlock<I> * x, uint8_t * scratch, int64_t * next,
+                  kernel_best * best) {
+    const kernel_product * p = &step->product;
+    const float * result = n_following ? step[n_following].to : p->out;
+    const int team = omp_get_num_threads(), me = omp_get_thread_num();
+    const FormatFacts * format = facts_of<I>(p->type);
+    const int64_t panels = p->n / I::LANES;
+    if (!known) {
+        for (int64_t tile = me; tile < tiles_of<I>(p); tile += team) {
+            round_tile<I>(p, format, tile, x);
+        }
+    }
+#pragma omp single
+    *next = 0;
+    // The end of `single` is a barrier.
+    int64_t chunk = CHUNK_BYTES / (p->k / BLOCK * (int64_t) sizeof(XBlock<I>)) * I::TILE;
+    chunk = chunk < I::TILE ? I::TILE : chunk > CHUNK_ROWS ? CHUNK_ROWS : chunk;
+    const int64_t chunks = (p->m + chunk - 1) / chunk;
+    const int64_t run = panels < team * RUNS ? 1 : panels / (team * RUNS);
+    const int64_t runs = (panels + run - 1) / run;
+    for (;;) {
+        int64_t job;
+#pragma omp atomic capture
+        job = (*next)++;
+        if (job >= runs * chunks) {
+            break;
+        }
+        const int64_t first = job / runs * chunk, begin = job % runs * run;
+        const int64_t end = first + chunk < p->m ? first + chunk : p->m;
+        const int64_t stop = begin + run < panels ? begin + run : panels;
+        for (int64_t panel = begin; panel < stop; panel++) {
+            format->compute(p, panel, panel + 1 < stop, first, end, x, scratch);
+        }
+        const int64_t from = begin * I::LANES, to = stop * I::LANES;
+        for (int64_t row = first; row < end && (n_following || best); row++) {
+            for (int i = 1; i <= n_following; i++) {
+                each_element(step + i, row * p->n + from, row * p->n + to);
+            }
+            if (best) {
+                float value;
+                const int64_t index = argmax_of<I>(result + row * p->n, from, to, &value);
+#pragma omp critical(best_of_a_row)
+                improve(best + row, index, value);
+            }
+        }
+    }
+}
+
+template <class I>
+int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_threads, kernel_best * best) {
     size_t x_bytes = 0;
     for (int i = 0; i < count; i++) {
         if (steps[i].kind == KERNEL_PRODUCT) {
@@ -494,13 +584,16 @@ int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_thre
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
         uint8_t * scratch = pool->scratch + scratch_bytes<I> * (size_t) omp_get_thread_num();
+        const int64_t team = omp_get_num_threads(), me = omp_get_thread_num();
         for (int i = 0; i < count; i++) {
             const kernel_step * step = steps + i;
             if (step->kind == KERNEL_PRODUCT) {
                 const bool known = i > 0 && step[-1].kind == KERNEL_PRODUCT && shares<I>(&step[-1].product, &step->product);
-                multiply_all<I>(&step->product, known, x, scratch, &next);
+                const int n_following = following(step, count - i - 1);
+                i += n_following;
+                multiply_all<I>(step, n_following, known, x, scratch, &next, i == count - 1 ? best : nullptr);
             } else {
-                each_element(step);
+                each_element(step, step->count * me / team, step->count * (me + 1) / team);
             }
 #pragma omp barrier
         }

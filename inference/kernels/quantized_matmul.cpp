@@ -69,6 +69,6 @@ void kernel_pool_free(kernel_pool * pool) {
     }
 }
 
-int kernel_compute(int set, kernel_pool * pool, const kernel_step * steps, int count, int n_threads) {
-    return SETS[set]->compute(pool, steps, count, n_threads);
+int kernel_compute(int set, kernel_pool * pool, const kernel_step * steps, int count, int n_threads, kernel_best * best) {
+    return SETS[set]->compute(pool, steps, count, n_threads, best);
 }

@@ -45,6 +45,12 @@ struct kernel_step {
     float factor, added;           // KERNEL_SCALE: to = factor * from + added
 };
 
+// The largest number of a row and where it stands first; what is no number is passed over.
+struct kernel_best {
+    int64_t index; // -1 where there is none
+    float value;
+};
+
 struct kernel_pool;           // scratch memory
 
 // Whether this processor has the instructions, and this library was compiled for them.
@@ -58,7 +64,10 @@ void kernel_pool_free(struct kernel_pool * pool);
 
 // Take `count` steps one after the other with `n_threads` threads; 0, or -1 when there is no memory.
 // A row of `out` depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads.
-int kernel_compute(int set, struct kernel_pool * pool, const struct kernel_step * steps, int count, int n_threads);
+// With `best`, which has {-1, -infinity} for each row of the last product: where each row of the
+// last result is largest, if the last steps are a product and what follows it; else `best` stays as it is.
+int kernel_compute(int set, struct kernel_pool * pool, const struct kernel_step * steps, int count, int n_threads,
+                   struct kernel_best * best);
 
 #ifdef __cplusplus
 }

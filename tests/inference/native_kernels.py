@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,21 @@ class _Step(ctypes.Structure):
     )
 
 
+class _Best(ctypes.Structure):
+    """``struct kernel_best``."""
+
+    _fields_ = (("index", ctypes.c_int64), ("value", ctypes.c_float))
+
+
+class Capped(NamedTuple):
+    """The last result, and where each of its rows is largest; -1 where that was not said."""
+
+    rows: npt.NDArray[np.float32]
+    best: list[int]
+
+
 class NativeKernels:
-    """Steps of the library that ``open_kernels`` found, one at a time."""
+    """Steps of the library that ``open_kernels`` found."""
 
     def __init__(self, library: Any, instructions: tuple[str, ...]) -> None:
         self._library, self.instructions = library, instructions
@@ -53,7 +67,14 @@ class NativeKernels:
         library.kernel_takes.argtypes = (number, number, ctypes.c_int64, ctypes.c_int64)
         library.kernel_pool_new.restype = ctypes.c_void_p
         library.kernel_pool_free.argtypes = (ctypes.c_void_p,)
-        library.kernel_compute.argtypes = (number, ctypes.c_void_p, ctypes.POINTER(_Step), number, number)
+        library.kernel_compute.argtypes = (
+            number,
+            ctypes.c_void_p,
+            ctypes.POINTER(_Step),
+            number,
+            number,
+            ctypes.c_void_p,
+        )
 
     def takes(self, kind: int, rows: int, length: int, instructions: str) -> bool:
         """Whether ``rows`` rows of ``length`` elements of a type (one of ``KINDS``) can be multiplied."""
@@ -72,6 +93,24 @@ class NativeKernels:
 
         ``instructions`` must be among those of the property. ValueError for them, and for shapes that are not taken.
         """
+        return self.capped(kind, weights, x, None, (), instructions=instructions, n_threads=n_threads).rows
+
+    def capped(
+        self,
+        kind: int,
+        weights: npt.NDArray[np.uint8],
+        x: npt.NDArray[np.float32],
+        cap: float | None,
+        places: Sequence[int],
+        *,
+        instructions: str,
+        n_threads: int = 1,
+    ) -> Capped:
+        """The product y of ``multiply`` and then ``cap * tanh(y / cap)``, asked for at once; without a cap y.
+
+        In one piece of memory y stands in front, and each of the three results behind it begins at the element of
+        ``places``; they may overlap, as llama.cpp uses memory again.
+        """
         if instructions not in self.instructions:
             raise ValueError(f"this processor has no {instructions}")
         elements, size = TENSOR_TYPES[kind]
@@ -79,10 +118,17 @@ class NativeKernels:
         if row_bytes * elements != k * size or not self.takes(kind, n, k, instructions) or n_threads < 1 or m < 1:
             raise ValueError(f"no product of {n} rows of {row_bytes} bytes (type {kind}) with {m} rows of {k} floats")
         weights, x = np.ascontiguousarray(weights), np.ascontiguousarray(x)
-        out = np.empty((m, n), np.float32)
-        product = _Product(kind, n, k, m, weights.ctypes.data, row_bytes, x.ctypes.data, out.ctypes.data)
-        self._take(_Step(_PRODUCT, product), instructions, n_threads)
-        return out
+        memory = np.empty(max((0, *places)) + m * n, np.float32)
+        starts = [memory.ctypes.data + 4 * place for place in (0, *places)]
+        product = _Product(kind, n, k, m, weights.ctypes.data, row_bytes, x.ctypes.data, starts[0])
+        steps = [_Step(_PRODUCT, product)]
+        if cap is not None:
+            for number, (step, factor) in enumerate(((_SCALE, 1 / cap), (_TANH, 0.0), (_SCALE, cap))):
+                steps.append(_Step(step, _Product(), *starts[number : number + 2], m * n, factor, 0.0))
+        best = (_Best * m)(*[(-1, -np.inf)] * m)
+        self._take(steps, instructions, n_threads, best)
+        rows = memory[(0, *places)[-1] :][: m * n].reshape(m, n)
+        return Capped(rows, [int(each.index) for each in best])
 
     def scale(
         self, x: npt.NDArray[np.float32], factor: float, added: float, *, instructions: str, n_threads: int = 1
@@ -99,14 +145,16 @@ class NativeKernels:
     ) -> npt.NDArray[np.float32]:
         x = np.ascontiguousarray(x)
         out = np.empty_like(x)
-        self._take(_Step(kind, _Product(), x.ctypes.data, out.ctypes.data, x.size, *constants), instructions, n_threads)
+        step = _Step(kind, _Product(), x.ctypes.data, out.ctypes.data, x.size, *constants)
+        self._take([step], instructions, n_threads)
         return out
 
-    def _take(self, step: _Step, instructions: str, n_threads: int) -> None:
+    def _take(self, steps: Sequence[_Step], instructions: str, n_threads: int, best: Any = None) -> None:
         pool = self._library.kernel_pool_new()
         try:
             chosen = INSTRUCTIONS.index(instructions)
-            if self._library.kernel_compute(chosen, pool, ctypes.byref(step), 1, n_threads):
+            array = (_Step * len(steps))(*steps)
+            if self._library.kernel_compute(chosen, pool, array, len(steps), n_threads, best):
                 raise MemoryError
         finally:
             self._library.kernel_pool_free(pool)

@@ -136,6 +136,38 @@ def test_scaling_is_that_of_numpy(kernels: NativeKernels, instructions: str) -> 
     assert np.allclose(found, x * np.float32(1 / 30) + np.float32(0.5), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [(0, 0, 0), (9600, 19200, 28800), (9600, 0, 9600), (14400, 4800, 14400), (14400, 4800, 4800), (9600, 19200, 4800)],
+)
+def test_what_follows_a_product_is_the_same_wherever_its_memory_overlaps(
+    kernels: NativeKernels, instructions: str, places: tuple[int, int, int]
+) -> None:
+    weights, x = random_weights("Q8_0", 3200, 256), random_rows(3, 256)
+    product = kernels.multiply(KINDS["Q8_0"], weights, x, instructions=instructions)
+    found = kernels.capped(KINDS["Q8_0"], weights, x, 30.0, places, instructions=instructions, n_threads=2).rows
+    assert np.abs(found - 30 * np.tanh(product.astype(np.float64) / 30)).max() < 1e-5
+
+
+@pytest.mark.parametrize("cap", [None, 30.0, 0.01])  # the last one makes many numbers of a row the same
+@pytest.mark.parametrize("rows", [1, 9, 64])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_the_largest_number_of_a_row_is_found_where_it_stands_first(
+    kernels: NativeKernels, instructions: str, cap: float | None, rows: int, n_threads: int
+) -> None:
+    weights, x = random_weights("Q8_0", 3200, 64), random_rows(rows, 64)
+    places = () if cap is None else (0, 0, 0)
+    found = kernels.capped(KINDS["Q8_0"], weights, x, cap, places, instructions=instructions, n_threads=n_threads)
+    assert found.best == found.rows.argmax(-1).tolist()
+
+
+def test_of_a_row_without_numbers_no_largest_is_said(kernels: NativeKernels, instructions: str) -> None:
+    weights, x = random_weights("Q8_0", 3200, 64), random_rows(3, 64)
+    x[1] = np.nan
+    found = kernels.capped(KINDS["Q8_0"], weights, x, None, (), instructions=instructions, n_threads=2)
+    assert found.best == [int(found.rows[0].argmax()), -1, int(found.rows[2].argmax())]
+
+
 def test_other_shapes_and_types_are_refused(kernels: NativeKernels, instructions: str) -> None:
     weights, x = random_weights("Q4_K", 16, 512), random_rows(1, 512)
     for wrong_weights, wrong_x in ((weights[:5], x), (weights[:, :-1], x), (weights, x[:, :256]), (weights, x[:0])):
