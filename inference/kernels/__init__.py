@@ -1,6 +1,6 @@
-"""Products of quantised weights by our own code, for processors with AVX2, AVX-VNNI or AVX-512 VNNI.
+"""Products of quantised weights and attention by our own code, for processors with AVX2, AVX-VNNI or AVX-512 VNNI.
 
-It computes products and nothing else of a model; what it does not take stays with llama.cpp. The native library is
+It is a device among llama.cpp's; what it does not take stays with llama.cpp. The native library is
 compiled when the package is installed, and is missing where that failed: then llama.cpp computes everything.
 docs/decisions/0014 says why it is there.
 """
@@ -26,7 +26,7 @@ __all__ = [
     "unused_because",
 ]
 
-KERNELS_VERSION: Final = 1
+KERNELS_VERSION: Final = 2
 """Changes with the last bit of any result: a saved sequence is not continued by other kernels."""
 
 CHECKED_RELEASES: Final = frozenset({"0.3.36"})

@@ -1,5 +1,5 @@
-// A device for llama.cpp that computes products with quantised weights by quantized_matmul.cpp, in the memory where
-// llama.cpp has them. What it does not take, llama.cpp computes itself.
+// A device for llama.cpp that computes products with quantised weights and attention by quantized_matmul.cpp, in the memory
+// where llama.cpp has them. What it does not take, llama.cpp computes itself.
 
 #include "ggml_interface.h"
 #include "quantized_matmul.h"
@@ -32,7 +32,7 @@ constexpr int64_t LEAST_ELEMENTS = 1 << 16;  // likewise of what takes element b
 
 kernel_host host;
 int instructions = -1;
-int products_op = -1, scale_op = -1, unary_op = -1, tanh_of_unary = -1;
+int attention_op = -1, products_op = -1, scale_op = -1, unary_op = -1, tanh_of_unary = -1;
 std::vector<int> views;                      // operations that compute nothing
 
 // Where the rows of logits that this thread computed last are largest: found on the way, while they are in the cache.
@@ -82,6 +82,26 @@ bool is_dense(const ggml_tensor * t) {
     return t->type == GGML_TYPE_FLOAT;
 }
 
+// False where it is none that could be computed here.
+bool attention_of(const ggml_tensor * node, kernel_attention * a) {
+    const ggml_tensor * q = node->src[0], * k = node->src[1], * v = node->src[2], * mask = node->src[3];
+    float factors[3]; // of the scores, of positions (ALiBi), and their cap
+    memcpy(factors, node->op_params, sizeof(factors));
+    if (factors[1] != 0.0f || factors[2] != 0.0f || node->src[4] || q->type != GGML_TYPE_FLOAT || k->type != GGML_TYPE_HALF
+        || v->type != GGML_TYPE_HALF || (mask && (mask->type != GGML_TYPE_HALF || mask->ne[2] != 1)) || !is_dense(node)) {
+        return false;
+    }
+    if (q->nb[0] != 4 || k->nb[0] != 2 || v->nb[0] != 2 || (mask && mask->nb[0] != 2) || k->ne[2] != v->ne[2]
+        || k->ne[3] != q->ne[3] || v->ne[3] != q->ne[3] || (mask && mask->ne[3] != 1 && mask->ne[3] != q->ne[3])) {
+        return false;
+    }
+    *a = {k->ne[0], v->ne[0], q->ne[1], k->ne[1], q->ne[2], k->ne[2], q->ne[3],
+          (const char *) q->data, (const char *) k->data, (const char *) v->data, mask ? (const char *) mask->data : nullptr,
+          q->nb[1], q->nb[2], q->nb[3], k->nb[1], k->nb[2], k->nb[3], v->nb[1], v->nb[2], v->nb[3],
+          mask ? mask->nb[1] : 0, mask && mask->ne[3] > 1 ? mask->nb[3] : 0, (float *) node->data, factors[0]};
+    return true;
+}
+
 kernel_step step_of(const ggml_tensor * node) {
     const ggml_tensor * weights = node->src[0], * x = node->src[1];
     kernel_step step = {};
@@ -89,6 +109,11 @@ kernel_step step_of(const ggml_tensor * node) {
         step.kind = KERNEL_PRODUCT;
         step.product = {(kernel_type) weights->type, weights->ne[1], weights->ne[0], x->ne[1],
                         (const uint8_t *) weights->data, weights->nb[1], (const float *) x->data, (float *) node->data};
+        return step;
+    }
+    if (node->op == attention_op) {
+        step.kind = KERNEL_ATTENTION;
+        attention_of(node, &step.attention);
         return step;
     }
     step.kind = node->op == scale_op ? KERNEL_SCALE : KERNEL_TANH;
@@ -136,7 +161,7 @@ void set_n_threads(ggml_backend * backend, int n_threads) {
 }
 
 const char * name_of_device(ggml_backend_device *) { return "kernels"; }
-const char * description(ggml_backend_device *) { return "products of quantised weights in integers"; }
+const char * description(ggml_backend_device *) { return "products of quantised weights, and attention"; }
 int device_type(ggml_backend_device *) { return GGML_DEVICE_ACCELERATOR; }
 
 void memory(ggml_backend_device *, size_t * free, size_t * total) {
@@ -183,6 +208,10 @@ void * buffer_from_host_ptr(ggml_backend_device *, void * ptr, size_t size, size
 bool supports_op(ggml_backend_device *, const ggml_tensor * op) {
     if (op->op == scale_op || (op->op == unary_op && op->op_params[0] == tanh_of_unary)) {
         return elements(op) >= LEAST_ELEMENTS && is_dense(op) && is_dense(op->src[0]);
+    }
+    if (op->op == attention_op) {
+        kernel_attention attention;
+        return attention_of(op, &attention) && kernel_attends(instructions, &attention);
     }
     if (op->op != products_op) {
         return is_view(op->op);
@@ -248,6 +277,7 @@ extern "C" int kernel_register(const kernel_host * functions, int set) {
     if (host.ggml_tensor_overhead() != OBJECT_BYTES + sizeof(ggml_tensor)) {
         return 2;
     }
+    attention_op = op_called("FLASH_ATTN_EXT");
     products_op = op_called("MUL_MAT");
     scale_op = op_called("SCALE");
     unary_op = op_called("UNARY");
@@ -255,7 +285,7 @@ extern "C" int kernel_register(const kernel_host * functions, int set) {
     for (const char * name : {"NONE", "RESHAPE", "VIEW", "PERMUTE", "TRANSPOSE"}) {
         views.push_back(op_called(name));
     }
-    if (products_op < 0 || scale_op < 0 || unary_op < 0 || tanh_of_unary < 0) {
+    if (attention_op < 0 || products_op < 0 || scale_op < 0 || unary_op < 0 || tanh_of_unary < 0) {
         return 2;
     }
     static ggml_backend_reg reg = {

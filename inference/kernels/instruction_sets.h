@@ -5,6 +5,7 @@
 
 struct InstructionSet {
     int (*takes)(int type, int64_t n, int64_t k);
+    int (*attends)(const kernel_attention * attention);
     int (*compute)(kernel_pool * pool, const kernel_step * steps, int count, int n_threads, kernel_best * best);
 };
 

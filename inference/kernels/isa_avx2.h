@@ -12,6 +12,7 @@ struct Avx2 {
     typedef __m256 F;
     static constexpr int LANES = 8;
     static constexpr int TILE = 4;
+    static constexpr int ROWS = 4;
     static constexpr bool SIGNED = true; // a product of unsigned bytes up to 255 would not fit into 16 bits
 
 #define OP static inline __attribute__((always_inline))
@@ -50,6 +51,8 @@ struct Avx2 {
         const V packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, low), 0x08);
         return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
     }
+
+    OP F load_halves(const void * from) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) from)); }
 
     // Bits 4j to 4j+3 of each dword become bit 4 of the four bytes of out[j].
     OP void fifth_bits(V v, V out[8]) {

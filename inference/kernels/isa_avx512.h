@@ -12,6 +12,7 @@ struct Avx512 {
     typedef __m512 F;
     static constexpr int LANES = 16;
     static constexpr int TILE = 8; // sums of so many rows stay in registers
+    static constexpr int ROWS = 8; // of two vectors of sums each in a product of floats
     static constexpr bool SIGNED = false;
 
 #define OP static inline __attribute__((always_inline))
@@ -47,6 +48,8 @@ struct Avx512 {
 
     // The low half of each dword, which is a float of 16 bits.
     OP F halves(V v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
+
+    OP F load_halves(const void * from) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) from)); }
 
     // Bits 4j to 4j+3 of each dword become bit 4 of the four bytes of out[j].
     OP void fifth_bits(V v, V out[8]) {

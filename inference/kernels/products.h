@@ -8,6 +8,7 @@
 // K types it rounds by blocks of 256, which loses more).
 #pragma once
 
+#include "attention.h"
 #include "pool.h"
 #include "quantized_matmul.h"
 
@@ -17,7 +18,6 @@
 
 namespace {
 
-#define INLINE static inline __attribute__((always_inline))
 
 constexpr int BLOCK = 32;            // elements that share a scale of x
 constexpr int SEGMENT = 16;          // blocks of a panel that are unpacked before they are multiplied; they fit into L1
@@ -397,8 +397,8 @@ int takes(int type, int64_t n, int64_t k) {
     return format && n > 0 && k > 0 && n % I::LANES == 0 && k % format->elements == 0;
 }
 
-// tanh to 1e-7, so written that a compiler can do several at once. The polynomials are those of the Cephes library
-// (tanhf, expf), whose order of operations they keep.
+// tanh to 1e-7, so written that a compiler can do several at once. The polynomial is that of the Cephes library
+// (tanhf), whose order of operations it keeps.
 INLINE float tanh_of(float x) {
     const float size = x < 0 ? -x : x;
     const float squared = x * x;
@@ -409,19 +409,7 @@ INLINE float tanh_of(float x) {
     small = small * squared * x + x;
     // e^(2 size) = 2^n e^r; tanh is 1 in floats long before 2^n is too large.
     const float two = size >= 10.0f ? 20.0f : 2 * size; // what is no number stays none
-    const float magic = 12582912.0f; // 1.5 * 2^23: what is added to it is rounded to a whole number
-    const float n = (two * 1.44269504089f + magic) - magic;
-    const float r = (two - n * 0.693359375f) + n * 2.12194440e-4f;
-    float power = 1.9875691500e-4f * r + 1.3981999507e-3f;
-    power = power * r + 8.3334519073e-3f;
-    power = power * r + 4.1665795894e-2f;
-    power = power * r + 1.6666665459e-1f;
-    power = power * r + 5.0000001201e-1f;
-    power = power * r * r + r + 1.0f;
-    const int32_t bits = ((int32_t) n + 127) << 23;
-    float scale;
-    memcpy(&scale, &bits, 4);
-    const float large = 1.0f - 2.0f / (power * scale + 1.0f);
+    const float large = 1.0f - 2.0f / (power_of_e(two) + 1.0f);
     const float found = x < 0 ? -large : large;
     return size < 0.625f ? small : found;
 }
@@ -450,7 +438,7 @@ int following(const kernel_step * product, int left) {
     int found = 0;
     for (; found < left && found < MOST_FOLLOWING; found++) {
         const kernel_step * step = product + 1 + found;
-        if (step->kind == KERNEL_PRODUCT || step->from != parts[found] || step->count != count) {
+        if ((step->kind != KERNEL_SCALE && step->kind != KERNEL_TANH) || step->from != parts[found] || step->count != count) {
             break;
         }
         bool clear = true;
@@ -568,22 +556,28 @@ void multiply_all(const kernel_step * step, int n_following, bool known, XBlock<
 
 template <class I>
 int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_threads, kernel_best * best) {
-    size_t x_bytes = 0;
+    size_t x_bytes = 0, thread_bytes = scratch_bytes<I>;
     for (int i = 0; i < count; i++) {
         if (steps[i].kind == KERNEL_PRODUCT) {
             const kernel_product * p = &steps[i].product;
             const size_t wanted = (size_t) (tiles_of<I>(p) * (p->k / BLOCK)) * sizeof(XBlock<I>);
             x_bytes = wanted > x_bytes ? wanted : x_bytes;
+        } else if (steps[i].kind == KERNEL_ATTENTION) {
+            const Division d = Division::of<I>(&steps[i].attention, n_threads);
+            const size_t shared = d.shared_bytes(&steps[i].attention), own = d.thread_bytes<I>(&steps[i].attention);
+            x_bytes = shared > x_bytes ? shared : x_bytes;
+            thread_bytes = own > thread_bytes ? own : thread_bytes;
         }
     }
-    if (!pool->grow(x_bytes, scratch_bytes<I> * (size_t) n_threads)) {
+    thread_bytes = (thread_bytes + 63) / 64 * 64;
+    if (!pool->grow(x_bytes, thread_bytes * (size_t) n_threads)) {
         return -1;
     }
     XBlock<I> * x = (XBlock<I> *) pool->x;
     int64_t next = 0;
 #pragma omp parallel num_threads(n_threads) if (n_threads > 1)
     {
-        uint8_t * scratch = pool->scratch + scratch_bytes<I> * (size_t) omp_get_thread_num();
+        uint8_t * scratch = pool->scratch + thread_bytes * (size_t) omp_get_thread_num();
         const int64_t team = omp_get_num_threads(), me = omp_get_thread_num();
         for (int i = 0; i < count; i++) {
             const kernel_step * step = steps + i;
@@ -592,6 +586,8 @@ int compute(kernel_pool * pool, const kernel_step * steps, int count, int n_thre
                 const int n_following = following(step, count - i - 1);
                 i += n_following;
                 multiply_all<I>(step, n_following, known, x, scratch, &next, i == count - 1 ? best : nullptr);
+            } else if (step->kind == KERNEL_ATTENTION) {
+                attend_all<I>(&step->attention, n_threads, (float *) pool->x, (float *) scratch, &next);
             } else {
                 each_element(step, step->count * me / team, step->count * (me + 1) / team);
             }

@@ -11,12 +11,12 @@
 #include "isa_avx2.h"
 #include "products.h"
 
-const InstructionSet kernel_avx2 = {takes<Avx2>, compute<Avx2>};
+const InstructionSet kernel_avx2 = {takes<Avx2>, attends<Avx2>, compute<Avx2>};
 
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
 
 #else
-const InstructionSet kernel_avx2 = {nullptr, nullptr};
+const InstructionSet kernel_avx2 = {nullptr, nullptr, nullptr};
 #endif

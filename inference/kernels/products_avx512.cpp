@@ -11,12 +11,12 @@
 #include "isa_avx512.h"
 #include "products.h"
 
-const InstructionSet kernel_avx512 = {takes<Avx512>, compute<Avx512>};
+const InstructionSet kernel_avx512 = {takes<Avx512>, attends<Avx512>, compute<Avx512>};
 
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
 
 #else
-const InstructionSet kernel_avx512 = {nullptr, nullptr};
+const InstructionSet kernel_avx512 = {nullptr, nullptr, nullptr};
 #endif

@@ -11,12 +11,12 @@
 #include "isa_avx_vnni.h"
 #include "products.h"
 
-const InstructionSet kernel_avx_vnni = {takes<AvxVnni>, compute<AvxVnni>};
+const InstructionSet kernel_avx_vnni = {takes<AvxVnni>, attends<AvxVnni>, compute<AvxVnni>};
 
 #if defined(__clang__)
 #pragma clang attribute pop
 #endif
 
 #else
-const InstructionSet kernel_avx_vnni = {nullptr, nullptr};
+const InstructionSet kernel_avx_vnni = {nullptr, nullptr, nullptr};
 #endif

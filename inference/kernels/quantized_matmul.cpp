@@ -59,6 +59,8 @@ int kernel_supported(int set) { return set >= 0 && set < KERNEL_SETS && SETS[set
 
 int kernel_takes(int set, int type, int64_t n, int64_t k) { return SETS[set]->takes(type, n, k); }
 
+int kernel_attends(int set, const kernel_attention * attention) { return SETS[set]->attends(attention); }
+
 kernel_pool * kernel_pool_new(void) { return (kernel_pool *) calloc(1, sizeof(kernel_pool)); }
 
 void kernel_pool_free(kernel_pool * pool) {

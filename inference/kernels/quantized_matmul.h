@@ -1,4 +1,4 @@
-// Products of quantised weights and float rows, in integers, and what is done to a whole row of logits.
+// Products of quantised weights and float rows, in integers; attention; and what is done to a whole row of logits.
 #pragma once
 
 #include <stddef.h>
@@ -33,12 +33,26 @@ struct kernel_product {
     float * out;
 };
 
-enum kernel_kind { KERNEL_PRODUCT, KERNEL_SCALE, KERNEL_TANH };
+// One attention: for each query, softmax(scale * q k^T + mask) v. Keys, values and the mask are floats of 16 bits, one
+// behind the other within a row; the rest are bytes from one row, head or stream to the next. Heads share keys and values.
+struct kernel_attention {
+    int64_t d_k, d_v;              // lengths of a key and of a value, multiples of 16
+    int64_t n_q, n_kv;             // positions
+    int64_t heads, kv_heads, streams;
+    const char * q, * k, * v;      // q: floats of 32 bits
+    const char * mask;             // [n_kv] for each query, for all heads; 0, or -infinity for what is not seen; or null
+    size_t q_row, q_head, q_stream, k_row, k_head, k_stream, v_row, v_head, v_stream, mask_row, mask_stream;
+    float * out;                   // [streams][n_q][heads][d_v]
+    float scale;
+};
 
-// A product, or what is done with every element of `from`, which may be `to`.
+enum kernel_kind { KERNEL_PRODUCT, KERNEL_SCALE, KERNEL_TANH, KERNEL_ATTENTION };
+
+// A product, an attention, or what is done with every element of `from`, which may be `to`.
 struct kernel_step {
     enum kernel_kind kind;
     struct kernel_product product; // for KERNEL_PRODUCT, and nothing below
+    struct kernel_attention attention; // for KERNEL_ATTENTION, and nothing below
     const float * from;
     float * to;
     int64_t count;
@@ -59,11 +73,15 @@ int kernel_supported(int set);
 // Whether a product of this shape can be computed.
 int kernel_takes(int set, int type, int64_t n, int64_t k);
 
+// Whether an attention of this shape can be computed, and is better computed here.
+int kernel_attends(int set, const struct kernel_attention * attention);
+
 struct kernel_pool * kernel_pool_new(void);
 void kernel_pool_free(struct kernel_pool * pool);
 
 // Take `count` steps one after the other with `n_threads` threads; 0, or -1 when there is no memory.
-// A row of `out` depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads.
+// A row of a product depends on its row of `x` alone, bit by bit: not on `m`, and not on the number of threads. In an
+// attention both decide how the KV memory is divided.
 // With `best`, which has {-1, -infinity} for each row of the last product: where each row of the
 // last result is largest, if the last steps are a product and what follows it; else `best` stays as it is.
 int kernel_compute(int set, struct kernel_pool * pool, const struct kernel_step * steps, int count, int n_threads,

@@ -13,7 +13,7 @@ from inference.gguf_header import TENSOR_TYPES
 from inference.kernels import INSTRUCTIONS, library_path, open_kernels
 
 KINDS = (2, 6, 8, 12, 13, 14)  # ggml.h's numbers of the types that are taken: Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K
-_PRODUCT, _SCALE, _TANH = range(3)  # enum kernel_kind
+_PRODUCT, _SCALE, _TANH, _ATTENTION = range(4)  # enum kernel_kind
 
 
 class _Product(ctypes.Structure):
@@ -31,12 +31,27 @@ class _Product(ctypes.Structure):
     )
 
 
+class _Attention(ctypes.Structure):
+    """``struct kernel_attention``."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in ("d_k", "d_v", "n_q", "n_kv", "heads", "kv_heads", "streams")),
+        *((name, ctypes.c_void_p) for name in ("q", "k", "v", "mask")),
+        *((f"{name}_{step}", ctypes.c_size_t) for name in "qkv" for step in ("row", "head", "stream")),
+        ("mask_row", ctypes.c_size_t),
+        ("mask_stream", ctypes.c_size_t),
+        ("out", ctypes.c_void_p),
+        ("scale", ctypes.c_float),
+    )
+
+
 class _Step(ctypes.Structure):
     """``struct kernel_step``."""
 
     _fields_ = (
         ("kind", ctypes.c_int),
         ("product", _Product),
+        ("attention", _Attention),
         ("source", ctypes.c_void_p),
         ("target", ctypes.c_void_p),
         ("count", ctypes.c_int64),
@@ -67,6 +82,7 @@ class NativeKernels:
         library.kernel_takes.argtypes = (number, number, ctypes.c_int64, ctypes.c_int64)
         library.kernel_pool_new.restype = ctypes.c_void_p
         library.kernel_pool_free.argtypes = (ctypes.c_void_p,)
+        library.kernel_attends.argtypes = (number, ctypes.POINTER(_Attention))
         library.kernel_compute.argtypes = (
             number,
             ctypes.c_void_p,
@@ -124,11 +140,44 @@ class NativeKernels:
         steps = [_Step(_PRODUCT, product)]
         if cap is not None:
             for number, (step, factor) in enumerate(((_SCALE, 1 / cap), (_TANH, 0.0), (_SCALE, cap))):
-                steps.append(_Step(step, _Product(), *starts[number : number + 2], m * n, factor, 0.0))
+                steps.append(_Step(step, _Product(), _Attention(), *starts[number : number + 2], m * n, factor, 0.0))
         best = (_Best * m)(*[(-1, -np.inf)] * m)
         self._take(steps, instructions, n_threads, best)
         rows = memory[(0, *places)[-1] :][: m * n].reshape(m, n)
         return Capped(rows, [int(each.index) for each in best])
+
+    def attend(
+        self,
+        q: npt.NDArray[np.float32],
+        k: npt.NDArray[np.float16],
+        v: npt.NDArray[np.float16],
+        mask: npt.NDArray[np.float16] | None,
+        scale: float,
+        *,
+        instructions: str,
+        n_threads: int = 1,
+    ) -> npt.NDArray[np.float32]:
+        """``softmax(scale * q k^T + mask) v`` for ``q`` [streams, queries, heads, length of keys], ``k`` and ``v``
+        [streams, positions, heads of the memory, length], ``mask`` [streams or 1, queries, positions].
+
+        ValueError for shapes that are not taken.
+        """
+        arrays = [np.ascontiguousarray(each) for each in (q, k, v)]
+        (streams, n_q, heads, d_k), (_, n_kv, kv_heads, d_v) = q.shape, v.shape
+        out = np.empty((streams, n_q, heads, d_v), np.float32)
+        attention = _Attention(d_k, d_v, n_q, n_kv, heads, kv_heads, streams, *(each.ctypes.data for each in arrays))
+        for name, each in zip("qkv", arrays, strict=True):
+            for step, bytes_of in zip(("stream", "row", "head"), each.strides, strict=False):
+                setattr(attention, f"{name}_{step}", bytes_of)
+        if mask is not None:
+            mask = np.ascontiguousarray(mask)
+            attention.mask, attention.mask_row = mask.ctypes.data, mask.strides[1]
+            attention.mask_stream = mask.strides[0] if len(mask) > 1 else 0
+        attention.out, attention.scale = out.ctypes.data, scale
+        if not self._library.kernel_attends(INSTRUCTIONS.index(instructions), ctypes.byref(attention)):
+            raise ValueError(f"no attention of {n_q} queries and {heads} heads over {kv_heads}")
+        self._take([_Step(_ATTENTION, _Product(), attention)], instructions, n_threads)
+        return out
 
     def scale(
         self, x: npt.NDArray[np.float32], factor: float, added: float, *, instructions: str, n_threads: int = 1
@@ -145,7 +194,7 @@ class NativeKernels:
     ) -> npt.NDArray[np.float32]:
         x = np.ascontiguousarray(x)
         out = np.empty_like(x)
-        step = _Step(kind, _Product(), x.ctypes.data, out.ctypes.data, x.size, *constants)
+        step = _Step(kind, _Product(), _Attention(), x.ctypes.data, out.ctypes.data, x.size, *constants)
         self._take([step], instructions, n_threads)
         return out
 

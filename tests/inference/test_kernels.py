@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ SCALE_AT = {"Q6_K": (208, 210), "Q4_K": (0, 4), "Q5_K": (0, 4)}  # bytes of a bl
 
 Weights = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +168,102 @@ def test_of_a_row_without_numbers_no_largest_is_said(kernels: NativeKernels, ins
     x[1] = np.nan
     found = kernels.capped(KINDS["Q8_0"], weights, x, None, (), instructions=instructions, n_threads=2)
     assert found.best == [int(found.rows[0].argmax()), -1, int(found.rows[2].argmax())]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Sizes of one: heads that ask and heads of the memory, lengths of keys and values, queries, positions, streams."""
+
+    heads: int
+    kv_heads: int
+    d_k: int
+    d_v: int
+    n_q: int
+    n_kv: int
+    streams: int = 1
+
+    def draw(self, seed: int = 3) -> tuple[Floats, Halves, Halves]:
+        random = np.random.default_rng(seed)
+        q = random.standard_normal((self.streams, self.n_q, self.heads, self.d_k)).astype(np.float32)
+        k = random.standard_normal((self.streams, self.n_kv, self.kv_heads, self.d_k)).astype(np.float16)
+        v = random.standard_normal((self.streams, self.n_kv, self.kv_heads, self.d_v)).astype(np.float16)
+        return q * 3, k, v
+
+    def mask(self, window: int) -> Halves:
+        """The last query sees all positions but three, each before it one less, and no more than ``window``."""
+        last = self.n_kv - 3 - self.n_q + np.arange(self.n_q)[:, None]
+        position = np.arange(self.n_kv)[None]
+        seen = (position <= last) & (position > last - window)
+        masks = np.where(seen, 0.0, -np.inf).astype(np.float16)
+        return np.stack([np.roll(masks, -stream, 1) for stream in range(self.streams)])
+
+
+def attended(q: Floats, k: Halves, v: Halves, mask: Halves | None, scale: float) -> npt.NDArray[np.float64]:
+    """The same in floats of 64 bits, scores and all."""
+    share = q.shape[2] // k.shape[2]
+    keys, values = (np.repeat(each.astype(np.float64), share, 2) for each in (k, v))
+    scores = scale * np.einsum("sqhd,sphd->shqp", q.astype(np.float64), keys)
+    if mask is not None:
+        scores += mask.astype(np.float64)[:, None]
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.einsum("shqp,sphd->sqhd", weights / weights.sum(-1, keepdims=True), values)
+
+
+ATTENTIONS = [
+    Attention(12, 2, 128, 128, 40, 700),  # Qwen 1.5B
+    Attention(14, 2, 64, 64, 3, 1111),  # Qwen 0.5B
+    Attention(8, 1, 256, 256, 9, 2000),  # Gemma 4 E2B, a sliding layer
+    Attention(8, 1, 512, 512, 17, 300),  # and a full one
+    Attention(4, 4, 64, 32, 16, 65),  # every head has a memory of its own
+    Attention(16, 2, 32, 48, 1, 800),
+    Attention(6, 2, 64, 64, 100, 129, streams=3),
+]
+
+
+@pytest.mark.parametrize("size", ATTENTIONS, ids=str)
+@pytest.mark.parametrize("n_threads", [1, 3])
+@pytest.mark.parametrize("window", [None, 10_000, 100])
+def test_an_attention_is_that_of_numpy(
+    kernels: NativeKernels, instructions: str, size: Attention, n_threads: int, window: int | None
+) -> None:
+    q, k, v = size.draw()
+    mask = None if window is None else size.mask(window)
+    scale = size.d_k**-0.5
+    found = kernels.attend(q, k, v, mask, scale, instructions=instructions, n_threads=n_threads)
+    assert np.abs(found - attended(q, k, v, mask, scale)).max() < 2e-5
+
+
+def test_scores_may_be_large_or_without_use(kernels: NativeKernels, instructions: str) -> None:
+    size = Attention(8, 2, 64, 64, 20, 400)
+    q, k, v = size.draw()
+    mask = size.mask(1000)
+    for factor in (0.0, 1e-3, 50.0):
+        found = kernels.attend(q, k, v, mask, factor, instructions=instructions, n_threads=2)
+        assert np.abs(found - attended(q, k, v, mask, factor)).max() < 1e-3
+
+
+def test_who_sees_nothing_gets_zeros_and_who_sees_no_number_gets_none(
+    kernels: NativeKernels, instructions: str
+) -> None:
+    size = Attention(8, 2, 64, 64, 20, 400)
+    q, k, v = size.draw()
+    mask = size.mask(1000)
+    clean = kernels.attend(q, k, v, mask, 0.1, instructions=instructions, n_threads=2)
+    mask[0, 3] = -np.inf
+    q[0, 5, 2] = np.nan
+    found = kernels.attend(q, k, v, mask, 0.1, instructions=instructions, n_threads=2)
+    assert (found[0, 3] == 0).all()
+    assert np.isnan(found[0, 5, 2]).all()
+    others = np.ones((20, 8), bool)
+    others[3], others[5, 2] = False, False
+    assert np.abs(found[0][others] - clean[0][others]).max() < 1e-6
+
+
+def test_an_attention_with_too_little_to_do_is_left_to_llama_cpp(kernels: NativeKernels, instructions: str) -> None:
+    for size in (Attention(2, 2, 64, 64, 1, 400), Attention(8, 1, 60, 64, 9, 400), Attention(3, 2, 64, 64, 99, 400)):
+        q, k, v = size.draw()
+        with pytest.raises(ValueError, match="no attention"):
+            kernels.attend(q, k, v, None, 0.1, instructions=instructions)
 
 
 def test_other_shapes_and_types_are_refused(kernels: NativeKernels, instructions: str) -> None:
