@@ -1,4 +1,4 @@
-// Attention over a KV memory in floats of 16 bits: softmax(scale * q k^T + mask) v, without the whole of q k^T in memory.
+// Attention over a KV memory: softmax(scale * q k^T + mask) v, without the whole of q k^T in memory.
 //
 // The way of FlashAttention (Dao et al., 2022): the memory is taken in stretches, and the sums so far are made smaller
 // whenever a larger score turns up. Lanes are queries: all heads that share keys and values, and neighbouring positions.
@@ -138,15 +138,22 @@ Sight sight(const kernel_attention * a, const char * mask, int64_t queries, int6
     return nothing ? NOTHING : all ? ALL : SOME;
 }
 
-// Rows of floats of 16 bits, `bytes` apart, one behind the other as floats; zeros up to STRETCH rows.
+// Rows of a type, `bytes` apart, one behind the other as floats; zeros up to STRETCH rows.
 template <class I>
-void convert(const char * from, size_t bytes, int64_t rows, int64_t length, float * to) {
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t i = 0; i < length; i += I::LANES) {
-            I::store(to + row * length + i, I::load_halves(from + (size_t) row * bytes + 2 * (size_t) i));
+void convert(kernel_type type, const char * from, size_t bytes, int64_t rows, int64_t length, float * to) {
+    for (int64_t row = 0; row < rows; row++, from += bytes, to += length) {
+        if (type == KERNEL_F16) {
+            for (int64_t i = 0; i < length; i += I::LANES) {
+                I::store(to + i, I::load_halves(from + 2 * i));
+            }
+        } else { // Q8_0: blocks of a factor in 16 bits and 32 bytes
+            for (int64_t i = 0; i < length; i += I::LANES) {
+                const char * block = from + i / 32 * 34;
+                I::store(to + i, I::mul(I::floats(half_at(block)), I::load_bytes(block + 2 + i % 32)));
+            }
         }
     }
-    memset(to + rows * length, 0, (size_t) ((STRETCH - rows) * length) * sizeof(float));
+    memset(to, 0, (size_t) ((STRETCH - rows) * length) * sizeof(float));
 }
 
 // A block's scores of a stretch with the mask, and with what is hidden behind the end. Lanes of a position are neighbours.
@@ -235,8 +242,8 @@ void attend_part(const kernel_attention * a, const Division & d, int64_t job, in
         if (seen == NOTHING) {
             continue;
         }
-        convert<I>(k + (size_t) from * a->k_row, a->k_row, count, a->d_k, keys);
-        convert<I>(v + (size_t) from * a->v_row, a->v_row, count, a->d_v, rows);
+        convert<I>(a->k_type, k + (size_t) from * a->k_row, a->k_row, count, a->d_k, keys);
+        convert<I>(a->v_type, v + (size_t) from * a->v_row, a->v_row, count, a->d_v, rows);
         for (int64_t lane = 0; lane < d.lanes; lane += 2 * I::LANES) {
             const Block block = d.block<I>(a, lane, q, sums);
             const auto attend = block.width > I::LANES ? attend_stretch<I, 2> : attend_stretch<I, 1>;
@@ -276,11 +283,15 @@ void finish(const kernel_attention * a, const Division & d, int64_t job, float *
     }
 }
 
+inline bool reads(kernel_type type, int64_t length) {
+    return (type == KERNEL_F16 && length % 16 == 0) || (type == KERNEL_Q8_0 && length % 32 == 0);
+}
+
 // With one query and few heads that share keys, most lanes would have nothing to do.
 template <class I>
 int attends(const kernel_attention * a) {
-    return a->d_k % 16 == 0 && a->d_v % 16 == 0 && a->heads % a->kv_heads == 0
-        && 2 * a->n_q * (a->heads / a->kv_heads) >= I::LANES;
+    return reads(a->k_type, a->d_k) && reads(a->v_type, a->d_v) && a->heads % a->kv_heads == 0
+        && 8 * a->n_q * (a->heads / a->kv_heads) >= I::LANES;
 }
 
 // An attention with all threads of the team, of which there may be less than the `n_threads` that it is divided for.

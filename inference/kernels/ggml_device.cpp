@@ -87,15 +87,15 @@ bool attention_of(const ggml_tensor * node, kernel_attention * a) {
     const ggml_tensor * q = node->src[0], * k = node->src[1], * v = node->src[2], * mask = node->src[3];
     float factors[3]; // of the scores, of positions (ALiBi), and their cap
     memcpy(factors, node->op_params, sizeof(factors));
-    if (factors[1] != 0.0f || factors[2] != 0.0f || node->src[4] || q->type != GGML_TYPE_FLOAT || k->type != GGML_TYPE_HALF
-        || v->type != GGML_TYPE_HALF || (mask && (mask->type != GGML_TYPE_HALF || mask->ne[2] != 1)) || !is_dense(node)) {
+    if (factors[1] != 0.0f || factors[2] != 0.0f || node->src[4] || q->type != GGML_TYPE_FLOAT || (mask && (mask->type != GGML_TYPE_HALF || mask->ne[2] != 1)) || !is_dense(node)) {
         return false;
     }
-    if (q->nb[0] != 4 || k->nb[0] != 2 || v->nb[0] != 2 || (mask && mask->nb[0] != 2) || k->ne[2] != v->ne[2]
+    if (q->nb[0] != 4 || (mask && mask->nb[0] != 2) || k->ne[2] != v->ne[2]
         || k->ne[3] != q->ne[3] || v->ne[3] != q->ne[3] || (mask && mask->ne[3] != 1 && mask->ne[3] != q->ne[3])) {
         return false;
     }
-    *a = {k->ne[0], v->ne[0], q->ne[1], k->ne[1], q->ne[2], k->ne[2], q->ne[3],
+    // llama.cpp wants rows of keys and of values without gaps.
+    *a = {(kernel_type) k->type, (kernel_type) v->type, k->ne[0], v->ne[0], q->ne[1], k->ne[1], q->ne[2], k->ne[2], q->ne[3],
           (const char *) q->data, (const char *) k->data, (const char *) v->data, mask ? (const char *) mask->data : nullptr,
           q->nb[1], q->nb[2], q->nb[3], k->nb[1], k->nb[2], k->nb[3], v->nb[1], v->nb[2], v->nb[3],
           mask ? mask->nb[1] : 0, mask && mask->ne[3] > 1 ? mask->nb[3] : 0, (float *) node->data, factors[0]};

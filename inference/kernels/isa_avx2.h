@@ -52,6 +52,7 @@ struct Avx2 {
         return _mm256_cvtph_ps(_mm256_castsi256_si128(packed));
     }
 
+    OP F load_bytes(const void * from) { return to_float(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) from))); }
     OP F load_halves(const void * from) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) from)); }
 
     // Bits 4j to 4j+3 of each dword become bit 4 of the four bytes of out[j].

@@ -49,6 +49,7 @@ struct Avx512 {
     // The low half of each dword, which is a float of 16 bits.
     OP F halves(V v) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(v)); }
 
+    OP F load_bytes(const void * from) { return to_float(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *) from))); }
     OP F load_halves(const void * from) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *) from)); }
 
     // Bits 4j to 4j+3 of each dword become bit 4 of the four bytes of out[j].

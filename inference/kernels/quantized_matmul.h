@@ -10,6 +10,7 @@ extern "C" {
 
 // Numbers of ggml's types (ggml.h, enum ggml_type): they stand in every GGUF file and never change.
 enum kernel_type {
+    KERNEL_F16 = 1, // of a KV memory only
     KERNEL_Q4_0 = 2,
     KERNEL_Q5_0 = 6,
     KERNEL_Q8_0 = 8,
@@ -33,14 +34,15 @@ struct kernel_product {
     float * out;
 };
 
-// One attention: for each query, softmax(scale * q k^T + mask) v. Keys, values and the mask are floats of 16 bits, one
-// behind the other within a row; the rest are bytes from one row, head or stream to the next. Heads share keys and values.
+// One attention: for each query, softmax(scale * q k^T + mask) v. Keys and values are KERNEL_F16 or KERNEL_Q8_0; q_row and
+// the like are bytes from one row, head or stream to the next. Heads share keys and values.
 struct kernel_attention {
-    int64_t d_k, d_v;              // lengths of a key and of a value, multiples of 16
+    enum kernel_type k_type, v_type;
+    int64_t d_k, d_v;              // lengths of a key and of a value, multiples of 16, of 32 for Q8_0
     int64_t n_q, n_kv;             // positions
     int64_t heads, kv_heads, streams;
     const char * q, * k, * v;      // q: floats of 32 bits
-    const char * mask;             // [n_kv] for each query, for all heads; 0, or -infinity for what is not seen; or null
+    const char * mask;             // [n_kv] halves for each query, for all heads; 0, or -infinity for what is not seen; or null
     size_t q_row, q_head, q_stream, k_row, k_head, k_stream, v_row, v_head, v_stream, mask_row, mask_stream;
     float * out;                   // [streams][n_q][heads][d_v]
     float scale;

@@ -13,6 +13,7 @@ from inference.gguf_header import TENSOR_TYPES
 from inference.kernels import INSTRUCTIONS, library_path, open_kernels
 
 KINDS = (2, 6, 8, 12, 13, 14)  # ggml.h's numbers of the types that are taken: Q4_0, Q5_0, Q8_0, Q4_K, Q5_K, Q6_K
+_F16, _Q8_0 = 1, 8
 _PRODUCT, _SCALE, _TANH, _ATTENTION = range(4)  # enum kernel_kind
 
 
@@ -35,6 +36,8 @@ class _Attention(ctypes.Structure):
     """``struct kernel_attention``."""
 
     _fields_ = (
+        ("k_type", ctypes.c_int),
+        ("v_type", ctypes.c_int),
         *((name, ctypes.c_int64) for name in ("d_k", "d_v", "n_q", "n_kv", "heads", "kv_heads", "streams")),
         *((name, ctypes.c_void_p) for name in ("q", "k", "v", "mask")),
         *((f"{name}_{step}", ctypes.c_size_t) for name in "qkv" for step in ("row", "head", "stream")),
@@ -149,8 +152,8 @@ class NativeKernels:
     def attend(
         self,
         q: npt.NDArray[np.float32],
-        k: npt.NDArray[np.float16],
-        v: npt.NDArray[np.float16],
+        k: npt.NDArray[np.float16] | npt.NDArray[np.uint8],
+        v: npt.NDArray[np.float16] | npt.NDArray[np.uint8],
         mask: npt.NDArray[np.float16] | None,
         scale: float,
         *,
@@ -158,14 +161,19 @@ class NativeKernels:
         n_threads: int = 1,
     ) -> npt.NDArray[np.float32]:
         """``softmax(scale * q k^T + mask) v`` for ``q`` [streams, queries, heads, length of keys], ``k`` and ``v``
-        [streams, positions, heads of the memory, length], ``mask`` [streams or 1, queries, positions].
+        [streams, positions, heads of the memory, length], ``mask`` [streams or 1, queries, positions]. Keys and values
+        of bytes are blocks of Q8_0.
 
         ValueError for shapes that are not taken.
         """
         arrays = [np.ascontiguousarray(each) for each in (q, k, v)]
         (streams, n_q, heads, d_k), (_, n_kv, kv_heads, d_v) = q.shape, v.shape
+        types = [_Q8_0 if each.dtype == np.uint8 else _F16 for each in (k, v)]
+        d_v = d_v // 34 * 32 if types[1] == _Q8_0 else d_v
         out = np.empty((streams, n_q, heads, d_v), np.float32)
-        attention = _Attention(d_k, d_v, n_q, n_kv, heads, kv_heads, streams, *(each.ctypes.data for each in arrays))
+        attention = _Attention(
+            *types, d_k, d_v, n_q, n_kv, heads, kv_heads, streams, *(each.ctypes.data for each in arrays)
+        )
         for name, each in zip("qkv", arrays, strict=True):
             for step, bytes_of in zip(("stream", "row", "head"), each.strides, strict=False):
                 setattr(attention, f"{name}_{step}", bytes_of)
