@@ -2,9 +2,10 @@
 
 One file is loaded without them and then with them (``--instructions`` chooses others than the best that there are), and
 both decode the same rows by turns; medians. ``--floats`` writes the same weights as floats of 32 bits beside it, which
-takes 7 GB for the 1.5B, and tells how far each is from what those say.
+takes 7 GB for the 1.5B, and tells how far each is from what those say. ``--depth`` measures behind so many tokens,
+and how long it takes to read them: what attention costs.
 
-    python -m bench.kernels [--size 1.5] [--instructions avx2] [--rounds 5] [--floats FILE]
+    python -m bench.kernels [--size 1.5] [--instructions avx2] [--rounds 5] [--floats FILE] [--depth 4096] [--kv q8_0]
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bench.claims import report
 from bench.prefix_reuse import MODELS, ROOT
 from inference.backend import Batch
 from inference.backend.bindings import use_kernels
-from inference.backend.llama_cpp import LlamaCppBackend
+from inference.backend.llama_cpp import KV_TYPES, LlamaCppBackend
 from inference.kernels import INSTRUCTIONS
 
 WIDTHS = (1, 2, 4, 8, 16, 64, 512)
@@ -33,29 +34,40 @@ JUDGED = 200
 Logits = npt.NDArray[np.float64]
 
 
-def decode(backend: LlamaCppBackend, tokens: list[int]) -> float:
-    """Read the tokens into an empty sequence at once, with logits for the last. Seconds."""
-    backend.seq_rm(0, 0, -1)
+def decode(backend: LlamaCppBackend, tokens: list[int], depth: int) -> float:
+    """Read the tokens behind so many others at once, with logits for the last. Seconds."""
+    backend.seq_rm(0, depth, -1)
     count = len(tokens)
     began = time.perf_counter()
-    backend.decode(Batch(tokens, range(count), [0] * count, [False] * (count - 1) + [True]))
+    backend.decode(Batch(tokens, range(depth, depth + count), [0] * count, [False] * (count - 1) + [True]))
     backend.logits(count - 1)
     return time.perf_counter() - began
 
 
-def measure_widths(theirs: LlamaCppBackend, ours: LlamaCppBackend, tokens: list[int], rounds: int) -> bool:
-    """Milliseconds of decodes of all widths, by turns."""
+def compare(text: str, seconds: dict[str, list[float]]) -> bool:
+    """Report medians and their ratio."""
+    medians = {name: 1000 * statistics.median(each) for name, each in seconds.items()}
+    for name, value in medians.items():
+        report(f"{text}: {name}", value, "ms")
+    return report(f"{text}: ours over llama.cpp", medians["llama.cpp"] / medians["ours"], "times as fast", ">= 1")
+
+
+def measure_widths(backends: dict[str, LlamaCppBackend], tokens: list[int], rounds: int, depth: int) -> bool:
+    """Milliseconds of decodes of all widths, by turns, behind ``depth`` tokens, which are read first."""
     holds: list[bool] = []
+    reading: dict[str, list[float]] = {name: [0.0] for name in backends}
+    for start in range(0, depth, len(tokens)):
+        for name, backend in backends.items():
+            reading[name][0] += decode(backend, tokens, start)
+    if depth:
+        holds.append(compare(f"reading {depth} tokens", reading))
     for width in WIDTHS:
-        seconds: dict[str, list[float]] = {"llama.cpp": [], "ours": []}
+        seconds: dict[str, list[float]] = {name: [] for name in backends}
         for _ in range(rounds + 1):  # the first lays out buffers
-            for name, backend in (("llama.cpp", theirs), ("ours", ours)):
-                seconds[name].append(decode(backend, tokens[:width]))
-        medians = {name: 1000 * statistics.median(each[1:]) for name, each in seconds.items()}
-        for name, value in medians.items():
-            report(f"{width} rows: {name}", value, "ms")
-        ratio = medians["llama.cpp"] / medians["ours"]
-        holds.append(report(f"{width} rows: ours over llama.cpp", ratio, "times as fast", ">= 1"))
+            for name, backend in backends.items():
+                seconds[name].append(decode(backend, tokens[:width], depth))
+        behind = f" behind {depth}" if depth else ""
+        holds.append(compare(f"{width} rows{behind}", {name: each[1:] for name, each in seconds.items()}))
     return all(holds)
 
 
@@ -108,22 +120,26 @@ def main() -> int:
     parser.add_argument("--instructions", choices=INSTRUCTIONS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--floats", type=Path)
+    parser.add_argument("--depth", type=int, default=0, help="tokens that were read before, a multiple of 512")
+    parser.add_argument("--kv", default="f16", choices=KV_TYPES)
     given = parser.parse_args()
+    size = {"n_ctx": given.depth + 1024, "kv_type": given.kv}
     path = MODELS / f"qwen2.5-coder-{given.size}b-instruct-q4_k_m.gguf"
     text = (ROOT / "inference" / "kv_store.py").read_text(encoding="utf-8")
     with ExitStack() as opened:
         if given.floats and not given.floats.exists():
             write_floats(path, given.floats)
-        theirs = opened.enter_context(closing(LlamaCppBackend.load(path, n_ctx=1024, kernels=False)))
+        theirs = opened.enter_context(closing(LlamaCppBackend.load(path, **size, kernels=False)))
         tokens = theirs.tokenizer.encode(text)[: max(WIDTHS)]
         exact_ok = True
         if not use_kernels(given.instructions):
             print("Our kernels are not compiled, or this processor has not what they need.", file=sys.stderr)
             return 2
-        ours = opened.enter_context(closing(LlamaCppBackend.load(path, n_ctx=1024)))
+        ours = opened.enter_context(closing(LlamaCppBackend.load(path, **size)))
+        both = {"llama.cpp": theirs, "ours": ours}
         if given.floats:
-            exact_ok = measure_distance({"llama.cpp": theirs, "ours": ours}, given.floats, tokens[:JUDGED])
-        fast = measure_widths(theirs, ours, tokens, given.rounds)
+            exact_ok = measure_distance(both, given.floats, tokens[:JUDGED])
+        fast = measure_widths(both, tokens, given.rounds, given.depth)
     return 0 if fast and exact_ok else 1
 
 
