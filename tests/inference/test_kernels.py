@@ -1,4 +1,4 @@
-"""Our products of quantised weights against the same weights in floats, for every instruction set of this processor."""
+"""Our products of quantised weights and our attention against numpy, for every instruction set of this processor."""
 
 from __future__ import annotations
 
