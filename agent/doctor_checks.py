@@ -31,7 +31,7 @@ from agent.paths import config_file, state_dir
 from inference.errors import EngineError
 from inference.hardware import physical_cores
 from inference.host_files import obtainable_bytes, open_folder, socket_folder
-from inference.kernels import CHECKED_RELEASES, NOT_COMPILED, open_kernels, unused_because
+from inference.kernels import CHECKED_RELEASES, NOT_COMPILED, OUTDATED, open_kernels, unused_because
 from inference.memory import MINIMUM_CONTEXT
 from tools.files import ripgrep
 from tools.programs import find_program
@@ -96,7 +96,7 @@ def kernels(build: Build) -> list[Finding]:
     advice = ""
     if found is not None:
         advice = f"llama-cpp-python {max(CHECKED_RELEASES)} reads and drafts faster"
-    elif reason == NOT_COMPILED and (platform.system(), platform.machine()) == ("Linux", "x86_64"):
+    elif reason in (NOT_COMPILED, OUTDATED) and (platform.system(), platform.machine()) == ("Linux", "x86_64"):
         advice = "reinstalled where there is a C++ compiler, gemma-agent reads and drafts faster"
     return [Finding("kernels", Status.LIMITED if advice else Status.GOOD, f"llama.cpp's own: {reason}", advice)]
 

@@ -20,6 +20,7 @@ __all__ = [
     "INSTRUCTIONS",
     "KERNELS_VERSION",
     "NOT_COMPILED",
+    "OUTDATED",
     "Kernels",
     "library_path",
     "open_kernels",
@@ -36,6 +37,7 @@ INSTRUCTIONS: Final = ("avx512", "avx_vnni", "avx2")
 """What products are compiled for, best first: ``enum kernel_set`` of quantized_matmul.h."""
 
 NOT_COMPILED: Final = "they were not compiled"
+OUTDATED: Final = "they were compiled from another version of their source"
 
 # The functions of llama.cpp that a device needs, in the order of ``struct kernel_host``.
 _HOST_FUNCTIONS = (
@@ -111,21 +113,28 @@ def library_path() -> Path | None:
 
 @functools.cache
 def open_kernels() -> Kernels | None:
-    """Those of this process; None where they were not compiled or the processor lacks the instructions."""
-    path = library_path()
-    if path is None:
-        return None
-    try:
-        kernels = Kernels(ctypes.CDLL(str(path)))
-    except OSError:  # no OpenMP runtime, say
-        return None
-    return kernels if kernels.instructions else None
+    """Those of this process; None where they were not compiled, do not load, or the processor cannot run them."""
+    found = _load()
+    return found if isinstance(found, Kernels) else None
 
 
 def unused_because(release: str) -> str:
     """Why a llama-cpp-python of this release computes products itself, in a few words; empty when it does not."""
-    if library_path() is None:
-        return NOT_COMPILED
-    if open_kernels() is None:
-        return "this processor lacks the instructions"
+    found = _load()
+    if isinstance(found, str):
+        return found
     return "" if release in CHECKED_RELEASES else f"llama-cpp-python {release} has not been checked with them"
+
+
+def _load() -> Kernels | str:
+    """The kernels, or what keeps them from being used."""
+    path = library_path()
+    if path is None:
+        return NOT_COMPILED
+    try:
+        kernels = Kernels(ctypes.CDLL(str(path)))
+    except OSError as error:  # no OpenMP runtime, say
+        return f"they do not load ({error})"
+    except AttributeError:
+        return OUTDATED
+    return kernels if kernels.instructions else "this processor lacks the instructions"
