@@ -54,6 +54,8 @@ _LEAST_STATED = 2
 _LONG_BODY = 12  # lines; on two cores a small model writes one a second
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
+# Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
+_WARMER, _WARMEST = 0.1, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +274,7 @@ class ToolRepair(Repair):
         super().__init__(bench, first, origin)
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
+        self._repeated = 0  # more often than something new was tried
 
     async def _asking(self) -> AsyncIterator[Attempt]:
         for attempt in tool_attempts():
@@ -279,7 +282,8 @@ class ToolRepair(Repair):
 
     async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
         """One run of the loop and the tests."""
-        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed)
+        warmer = min(_WARMEST, _WARMER * self._repeated)
+        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, warmer=warmer)
         limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         text = self._begin(attempt)
@@ -290,7 +294,11 @@ class ToolRepair(Repair):
         if changes == before:
             self._bench.emit(Notice("The model changed nothing."))
             return None
-        return None if self._was_tried(changes) else await self._judge(changes)
+        if self._was_tried(changes):
+            self._repeated += 1
+            return None
+        self._repeated = max(0, self._repeated - 1)
+        return await self._judge(changes)
 
     def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
         briefing = self._bench.wide

@@ -25,7 +25,8 @@ class Quotable:
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """How one response is generated. None means: as the model's catalogue entry says.
+    """How one response is generated. None means: as the model's catalogue entry says; ``warmer`` is added to that or to
+    the given temperature.
 
     The response begins with the text ``prefix``, as if the model had chosen it. It ends before the first of the texts
     ``stop`` that the model writes after it.
@@ -45,6 +46,7 @@ class ResponseOptions:
     stop: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     quotable: Quotable | None = None
+    warmer: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,7 +296,8 @@ class LocalConversation:
 
     def _request(self, options: ResponseOptions, cue: Cue, prefix: Sequence[int]) -> Request:
         settings = self._settings
-        temperature = settings.temperature if options.temperature is None else options.temperature
+        base = settings.temperature if options.temperature is None else options.temperature
+        temperature = base + options.warmer
         grammar = self._format.grammar(self._tools, options, in_thought=cue.in_thought)
         return Request(
             id=uuid.uuid4().hex,

@@ -342,6 +342,24 @@ def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> N
     assert tree(tmp_path) == repair.before
 
 
+def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until_it_does_something_else(
+    tmp_path: Path,
+) -> None:
+    repair = Repair(tmp_path)
+
+    def change(sign: str) -> list[Script]:
+        piece = {"find": "line.quantity > BULK", "replace": f"line.quantity {sign} BULK"}
+        call = Call("edit", {"path": "orders/pricing.py", "replacements": [piece]})
+        return [Scripted(calls=(call,)), Scripted("Done.")]
+
+    unsure = Scripted("I do not know.")
+    told = [unsure, unsure]
+    script = [*change("<"), *told, *change("<"), *change("<"), unsure, *change("!="), *change("==")]
+    repair.run(script, FixOptions(COMMAND, attempts=8), direct=False)
+    warmer = [each.warmer for each in repair.model.conversations[0].asked if each.quotable]
+    assert warmer == [0.0, 0.0, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.1)]
+
+
 ENOUGH = {
     "path": "orders/pricing.py",
     "replacements": [{"find": "line.quantity > BULK", "replace": "line.quantity >= BULK"}],

@@ -376,14 +376,17 @@ def test_a_call_that_comes_twice_in_one_response_is_run_once_and_leaves_no_trace
 
 
 def test_the_options_reach_the_engine() -> None:
-    chat = Chat("a<turn|>", "b<turn|>")
+    chat = Chat("a<turn|>", "b<turn|>", "c<turn|>")
     chat.conversation.add_user("1")
     chat.respond(max_tokens=7, temperature=0.0, seed=3)
     chat.conversation.add_user("2")
     chat.respond()
-    first, second = chat.engine.requests
+    chat.conversation.add_user("3")
+    chat.respond(warmer=0.25)
+    first, second, third = chat.engine.requests
     assert (first.max_tokens, first.sampling.temperature, first.sampling.seed) == (7, 0.0, 3)
     assert (second.sampling.temperature, second.sampling.top_k) == (0.5, 64)
+    assert third.sampling.temperature == 0.75
     assert {chat.written([token]) for token in first.stop_ids} == {"<eos>", "<|tool_response>", "<turn|>"}
 
 
