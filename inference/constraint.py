@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from inference.backend import Sampler
 from inference.errors import InvalidGrammar
+from inference.passages import Passages
 from inference.request import Grammar
 from inference.tokenizer import Tokenizer
 
@@ -46,6 +47,10 @@ class GrammarVocabulary:
     def eog_ids(self) -> frozenset[int]:
         """Ids that end a generation."""
         return self._tokenizer.eog_ids
+
+    def piece(self, token_id: int) -> bytes:
+        """What a token writes."""
+        return self._tokenizer.piece(token_id)
 
     def warm(self) -> None:
         """Build now what the first grammar would otherwise wait for."""
@@ -118,6 +123,7 @@ class Constraint:
         self._mask = np.zeros((vocabulary.n_vocab + 31) // 32, np.uint32)
         self._fresh = vocabulary.matcher(grammar.lark)
         self._matcher: LLMatcher | None = None
+        self._passages = Passages((), vocabulary.piece)
         if grammar.from_start:
             self._activate()
 
@@ -137,7 +143,7 @@ class Constraint:
             return True
         if token_id in self._vocabulary.eog_ids and self._matcher.is_accepting():
             return True
-        return self._matcher.validate_tokens([token_id]) == 1
+        return not self._passages.holds_back(token_id) and self._matcher.validate_tokens([token_id]) == 1
 
     def mask(self) -> npt.NDArray[np.uint32]:
         """All allowed ids, bit i%32 of word i//32; overwritten by the next call.
@@ -156,9 +162,22 @@ class Constraint:
         if self._matcher.is_accepting():
             for token_id in self._vocabulary.eog_ids:
                 self._mask[token_id // 32] |= np.uint32(1 << token_id % 32)
+        self._hold_back()
         if not self._mask.any():
             raise InvalidGrammar("The grammar allows no token of this model's vocabulary; check its text parts.")
         return self._mask
+
+    def _hold_back(self) -> None:
+        """Take out of the mask what passages forbid, unless nothing else is left."""
+        token_id = self._passages.held_back()
+        if token_id is None:
+            return
+        word, bit = token_id // 32, np.uint32(1 << token_id % 32)
+        held = self._mask[word] & bit
+        self._mask[word] &= ~bit
+        if held and not self._mask.any():
+            self._mask[word] |= bit
+            self._passages.exempt()
 
     def commit(self, token_id: int) -> None:
         """Move on by one generated token; raises ValueError, nothing changed, when it is not allowed."""
@@ -169,6 +188,7 @@ class Constraint:
             return
         if not self.allows(token_id):
             raise ValueError(f"token {token_id} is not allowed by the grammar")
+        self._passages.feed(token_id)
         ended = token_id in self._vocabulary.eog_ids and matcher.is_accepting()
         if ended or (matcher.consume_token(token_id) and matcher.is_stopped()):
             self._finish()
@@ -180,6 +200,7 @@ class Constraint:
     def _activate(self) -> None:
         self._complete = False
         self._matcher = self._fresh.deep_copy()
+        self._passages = Passages(self._grammar.passages, self._vocabulary.piece)
         if self._matcher.is_stopped():
             self._finish()
 

@@ -25,19 +25,33 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """A text of the output that stands behind the text ``opening`` between two of the ids ``mark``.
+
+    It may end only where it stands in one of the texts ``once_in`` exactly once; one that cannot go on may end all the
+    same.
+    """
+
+    opening: str
+    mark: int
+    once_in: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Grammar:
     """Which tokens may follow, as a Lark grammar in llguidance's dialect.
 
     The grammar rules from the first generated token when ``from_start``; otherwise it starts after one of ``triggers``
     was generated (the trigger itself is not part of the grammar). When the grammar is complete, generation is
     free again until the next trigger, except that a complete ``from_start`` grammar with ``then_stop`` ends the
-    request.
+    request. ``passages`` are what it holds to besides while it rules.
     """
 
     lark: str
     triggers: frozenset[int] = frozenset()
     from_start: bool = False
     then_stop: bool = False
+    passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

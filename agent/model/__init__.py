@@ -15,7 +15,7 @@ from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSp
 @dataclass(frozen=True, slots=True)
 class Quotable:
     """What a call of ``tool`` can be held to: its argument ``path`` names one of ``files`` (path and content, line ends
-    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them."""
+    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once."""
 
     tool: str
     path: str

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from inference.backend import Batch
 from inference.backend.llama_cpp import LlamaCppBackend
 from inference.constraint import Constraint, GrammarVocabulary, sample_constrained
 from inference.errors import InvalidGrammar
-from inference.request import Grammar, SamplingParams
+from inference.request import Grammar, Passage, SamplingParams
 from inference.sampling import Mask, allowed_ids
 from inference.tokenizer import Tokenizer
 from tests.constructed_gemma4 import target
@@ -205,3 +207,38 @@ def test_drawing_freely_first_does_not_change_the_distribution(
     assert set(counts) <= set(ids)
     for token_id, share in zip(ids, expected.tolist(), strict=True):
         assert counts[token_id] / 4000 == pytest.approx(share, abs=0.035)
+
+
+def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends_all_the_same(
+    backend: LlamaCppBackend, vocabulary: GrammarVocabulary
+) -> None:
+    text = "x = 1\ny = 2\nx = 1\nx = 1"
+    lark = f"start: key <[{QUOTE}]> %regex {json.dumps({'substring_chars': text})} <[{QUOTE}]>\nkey: /find:|like:/"
+    grammar = replace(starting(lark), passages=(Passage("find:", QUOTE, (text, "unlike it")),))
+
+    def ends(key: str, piece: str) -> bool:
+        constraint = Constraint(grammar, vocabulary)
+        commit(constraint, [*backend.tokenizer.encode(key), QUOTE, *backend.tokenizer.encode(piece)])
+        allowed = QUOTE in choices(constraint, vocabulary)
+        assert constraint.allows(QUOTE) is allowed
+        if allowed:
+            constraint.commit(QUOTE)
+            assert constraint.complete
+        return allowed
+
+    assert not ends("find:", "x = 1")
+    assert ends("like:", "x = 1")
+    assert ends("find:", "x = 1\ny")
+    assert ends("find:", "y = 2")
+    assert not ends("find:", "")
+    assert ends("find:", text)
+    assert ends("find:", "\nx = 1\nx = 1")
+
+
+def test_what_is_repeated_up_to_the_end_may_end(backend: LlamaCppBackend, vocabulary: GrammarVocabulary) -> None:
+    lark = f'start: "find:" <[{QUOTE}]> "ab" <[{QUOTE}]>'
+    constraint = Constraint(replace(starting(lark), passages=(Passage("find:", QUOTE, ("ab ab",)),)), vocabulary)
+    commit(constraint, [*backend.tokenizer.encode("find:"), QUOTE, *backend.tokenizer.encode("ab")])
+    assert choices(constraint, vocabulary) == [QUOTE]
+    constraint.commit(QUOTE)
+    assert constraint.complete

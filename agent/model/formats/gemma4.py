@@ -22,7 +22,7 @@ from agent.model.formats.base import (
     ToolChoice,
     ToolSchemas,
 )
-from agent.model.formats.gemma4_grammar import answer_grammar, call_grammar
+from agent.model.formats.gemma4_grammar import answer_grammar, call_grammar, passages
 from agent.model.formats.gemma4_parser import Gemma4Parser
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
 from agent.model.formats.gemma4_turns import Gemma4Turns
@@ -126,9 +126,10 @@ class Gemma4Format:
         if not tools:
             return None
         lark = call_grammar(tools, self._tokens, with_marker=choice == "required", quotable=options.quotable)
+        held = passages(self._tokens, options.quotable)
         if choice == "required":
-            return Grammar(lark, from_start=True, then_stop=True)
-        return Grammar(lark, triggers=frozenset((self._tokens.call_open,)))
+            return Grammar(lark, from_start=True, then_stop=True, passages=held)
+        return Grammar(lark, triggers=frozenset((self._tokens.call_open,)), passages=held)
 
     def regions(self, *, in_thought: bool = False) -> tuple[Region, ...]:
         """Thoughts and calls between their markers, the strings in calls between quotes, code between fences."""

@@ -12,6 +12,7 @@ from agent.messages import ToolSpec
 from agent.model import Quotable
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
 from agent.model.formats.schema import Schema, mapping, properties, sequence, simplify, sorted_items, types
+from inference.request import Passage
 
 _COMMON = r"""
 number: /-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?([eE][-+]?[0-9]{1,2})?/
@@ -34,8 +35,7 @@ def call_grammar(
 ) -> str:
     """One call of one of ``tools``, from the name on, or from the opening marker on when ``with_marker``."""
     rules = list[str]()
-    if quotable and not 0 < sum(len(text) for _, text in quotable.files) <= _MOST_QUOTABLE:
-        quotable = None
+    quotable = _usable(quotable)
     calls = list[str]()
     for tool in tools:
         writer = _Writer(tokens, rules, quotable if quotable and quotable.tool == tool.name else None)
@@ -43,6 +43,18 @@ def call_grammar(
     opening = f"<[{tokens.call_open}]> " if with_marker else ""
     start = f"start: {opening}call <[{tokens.call_close}]>\ncall: {' | '.join(calls)}"
     return "\n".join([start, f"string: <[{tokens.quote}]> TEXT <[{tokens.quote}]>", *rules]) + _COMMON
+
+
+def passages(tokens: Gemma4Tokens, quotable: Quotable | None) -> tuple[Passage, ...]:
+    """What quotations are held to besides: a piece that stands in the file twice names no place, so it must go on."""
+    quotable = _usable(quotable)
+    texts = tuple(text for _, text in quotable.files) if quotable else ()
+    return (Passage(f"{quotable.quote}:", tokens.quote, texts),) if quotable else ()
+
+
+def _usable(quotable: Quotable | None) -> Quotable | None:
+    size = sum(len(text) for _, text in quotable.files) if quotable else 0
+    return quotable if 0 < size <= _MOST_QUOTABLE else None
 
 
 def answer_grammar(tokens: Gemma4Tokens, *, thinks: bool, in_thought: bool) -> str:

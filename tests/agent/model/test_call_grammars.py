@@ -118,6 +118,8 @@ QUOTABLE = Quotable("edit", "path", "old", (("a.py", 'x = "ä"\n\tif x:\n'), ("b
         ("edit{edits:[{new:'n',old:'x = \"ä\"\n\tif'}],path:'a.py'}", True),
         ("edit{edits:[{new:'n',old:'y'},{new:'n',old:'\tif x'}],path:'b/c.py'}", True),
         ("edit{edits:[{new:'n',old:'x = 1'}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'x'}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'x:'}],path:'a.py'}", True),
         ("edit{edits:[{new:'n',old:'    if x'}],path:'a.py'}", False),
         ("edit{edits:[{new:'n',old:'if x:\ny'}],path:'a.py'}", False),
         ("edit{edits:[{new:'n',old:'y'}],path:'c.py'}", False),
