@@ -47,7 +47,7 @@ from training.bugs import KINDS
 from training.cut import open_tokenizer
 from training.repositories import Case
 from training.runner import Runner
-from training.sessions import cases, record
+from training.sessions import Choice, cases, record
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = f"{sys.executable} -m pytest -q"
@@ -61,7 +61,7 @@ SHARE = 1 / 3  # of the bugs, so that those of one function do not make up the w
 def unseen(runner: Runner, seed: int, count: int) -> Iterator[Case]:
     """Repositories with one bug each, of sources that no training has seen."""
     chance = random.Random(seed)
-    some = (case for case in cases(runner, seed, held_out=True) if chance.random() < SHARE)
+    some = (case for case in cases(runner, seed, Choice(held_out=True)) if chance.random() < SHARE)
     return islice(some, count)
 
 

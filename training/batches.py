@@ -74,9 +74,17 @@ CURRICULUM = (
 """First how to copy, then how code reads and how to change a line, then whole sessions."""
 
 
-def stage_at(progress: float) -> Stage:
+GOING_ON = (
+    Stage(0.3, {"repeat": 0.03, "drill": 0.5, "session": 0.47}),
+    Stage(0.8, {"drill": 0.25, "session": 0.75}),
+    Stage(1.0, {"drill": 0.1, "session": 0.9}, whole=True),
+)
+"""For weights that have been through the other one."""
+
+
+def stage_at(curriculum: Sequence[Stage], progress: float) -> Stage:
     """The stage of a share of all steps."""
-    return next((each for each in CURRICULUM if progress < each.until), CURRICULUM[-1])
+    return next((each for each in curriculum if progress < each.until), curriculum[-1])
 
 
 class Batches:
@@ -85,11 +93,19 @@ class Batches:
     What all samples of a batch share counts as none: it is read once.
     """
 
-    def __init__(self, groups: Mapping[str, Sequence[Sample]], tokens: int, steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[Sample]],
+        tokens: int,
+        steps: int,
+        seed: int,
+        curriculum: Sequence[Stage] = CURRICULUM,
+    ) -> None:
         self._groups = {name: samples for name, samples in groups.items() if samples}
         self._tokens = tokens
         self._steps = steps
         self._seed = seed
+        self._curriculum = curriculum
 
     def at(self, step: int) -> Batch:
         """The batch of a step, counted from 0."""
@@ -100,7 +116,7 @@ class Batches:
 
     def _pool(self, chance: np.random.Generator, progress: float) -> list[list[Sample]]:
         """Samples for the next ``_POOL`` steps, those of like length together."""
-        stage = stage_at(progress)
+        stage = stage_at(self._curriculum, progress)
         mix = {name: share for name, share in stage.mix.items() if name in self._groups}
         names = list(mix) or list(self._groups)
         shares = np.array([mix.get(name, 1.0) for name in names])

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from training.source_code import Code
+from training.source_code import Code, parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def wrong_variable(code: Code, chance: random.Random) -> Iterator[Edit]:
 def missing_import(code: Code, _: random.Random) -> Iterator[Edit]:
     """An import at the top of the file that the function needs is gone."""
     used = {node.id for node in _nodes(code) if isinstance(node, ast.Name)}
-    for statement in ast.parse(code.text).body:
+    for statement in parsed(code.text).body:
         if isinstance(statement, ast.Import | ast.ImportFrom) and len(statement.names) == 1:
             name = statement.names[0].asname or statement.names[0].name
             if name in used and statement.lineno == statement.end_lineno:

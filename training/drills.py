@@ -12,7 +12,7 @@ import argparse
 import json
 import random
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,15 +25,18 @@ from agent.model.formats.literal import LiteralEncoder
 from inference.tokenizer import Tokenizer
 from training.bugs import KINDS, Bug, inject
 from training.cut import open_tokenizer
+from training.renaming import exchange, renamed, some_names
+from training.repositories import COMMAND
 from training.samples import Sample, write_samples
+from training.slices import without_words
 from training.source_code import Code
 from training.sources import Source, all_sources
-from training.specimens import functions
+from training.specimens import fingerprint, functions, held_out_functions
 
 _TEXT_TOKENS = 512
 _REPEATED_TOKENS = 256
 _SYSTEM = "You repair code."
-_COMMAND = "python -m pytest -q"
+_WORDLESS_SHARE = 0.6
 _MOST_MISTAKES = 6
 _ALPHABETS = (4, 16, 64, 256, 1024)  # how many different ids a sequence without sense is drawn from
 
@@ -84,8 +87,13 @@ class Writer:
         return Gemma4Turns(self._encoder, self._tokens)
 
 
-def drills(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:
-    """Exercises from one source: for each function one with several mistakes and one with a single one."""
+def drills(
+    source: Source, writer: Writer, seed: int, names: Sequence[str] = (), *, unlike: Container[str] = ()
+) -> Iterator[Sample]:
+    """Exercises from one source: for each function one with several mistakes and one with a single one.
+
+    With ``names`` the functions' names are exchanged. Those whose fingerprint is in ``unlike`` are left out.
+    """
     text = source.text()
     try:
         found = list(functions(text)) if text else []
@@ -93,12 +101,31 @@ def drills(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:
         return
     for code in found:
         chance = random.Random(f"{seed} {source.name} {code.function.name}")
+        path = source.name
+        if unlike and fingerprint(code) in unlike:
+            continue
+        if names:
+            code, path = _other(code, chance, names), f"{chance.choice(names)}/{chance.choice(names)}_.py"
         shown = code.text.split("\n")[code.function.lineno - 1 : code.function.end_lineno]
         mistakes = list(_mistakes(code, shown, chance))
         for count in dict.fromkeys((chance.randint(1, _MOST_MISTAKES), 1)):
             some = dict(chance.sample(mistakes, min(count, len(mistakes))))
             if some:
-                yield _exercise(shown, some, source, writer, chance)
+                yield _exercise(shown, some, (source, path), writer, chance)
+
+
+def _other(code: Code, chance: random.Random, names: Sequence[str]) -> Code:
+    """The function by itself, under the head of its class, with other names and mostly without words about it."""
+    lines = code.text.split("\n")
+    text = "\n".join(lines[code.function.lineno - 1 : code.function.end_lineno]) + "\n"
+    if code.owner:
+        text = f"class {code.owner.name}:\n{text}"
+    try:
+        text = renamed(text, exchange(text, chance, names, chance.choice((0.0, 0.5, 1.0))))
+        text = without_words(text) if chance.random() < _WORDLESS_SHARE else text
+        return next(each for each in functions(text) if each.owner_name == code.owner_name)
+    except (SyntaxError, StopIteration):
+        return code
 
 
 def _mistakes(code: Code, shown: Sequence[str], chance: random.Random) -> Iterator[tuple[int, Mistake]]:
@@ -136,11 +163,15 @@ def _told(bug: Bug) -> str:
 
 
 def _exercise(
-    lines: Sequence[str], mistakes: dict[int, Mistake], source: Source, writer: Writer, chance: random.Random
+    lines: Sequence[str],
+    mistakes: dict[int, Mistake],
+    origin: tuple[Source, str],
+    writer: Writer,
+    chance: random.Random,
 ) -> Sample:
     """The function with the mistakes in it, asked for as sessions ask; some failures say where the mistake is."""
     ordered = [mistakes[number] for number in sorted(mistakes)]
-    path = source.name
+    source, path = origin
     code = "\n".join(mistakes[number].old if number in mistakes else line for number, line in enumerate(lines))
     failures: list[str] = []
     for each in ordered:
@@ -153,7 +184,7 @@ def _exercise(
     asked = prompts.load(
         "fix/tools",
         complaint="",
-        command=_COMMAND,
+        command=COMMAND,
         failures="\n\n".join(failures) or f"{len(ordered)} failed",
         code=f"{path}:\n```python\n{code}\n```",
     )
@@ -204,14 +235,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=20_000, help="of exercises; half as many repeats, a fifth texts")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--more", type=Path, help="a folder with further packages")
+    parser.add_argument("--names", action="store_true", help="exchange names")
     args = parser.parse_args()
-    sources = all_sources()
+    sources = all_sources(args.more)
+    names = some_names(sources, args.seed) if args.names else ()
+    taken = held_out_functions(sources)
+
+    def exercises() -> Iterator[Sample]:
+        for source in sources:
+            yield from drills(source, writer, args.seed, names, unlike=() if source.held_out else taken)
+
     random.Random(args.seed).shuffle(sources)
     args.out.unlink(missing_ok=True)
     with open_tokenizer(args.vocabulary) as tokenizer:
         writer = Writer(tokenizer)
         kinds = {
-            "exercises": ((each for source in sources for each in drills(source, writer, args.seed)), 1),
+            "exercises": (exercises(), 1),
             "repeats": ((each for source in sources for each in repeats(source, writer, args.seed)), 2),
             "texts": ((each for source in sources for each in texts(source, writer)), 5),
         }

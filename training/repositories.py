@@ -13,6 +13,9 @@ from pathlib import Path
 from training.bugs import Bug
 from training.specimens import Specimen
 
+COMMAND = "python -m pytest -q"
+"""What runs a repository's tests."""
+
 _PACKAGES = ("app", "core", "library", "project", "service", "toolkit")
 _IDENTITY = ("-c", "user.name=training", "-c", "user.email=training@localhost")
 

@@ -10,6 +10,8 @@ time and memory, writes no file, and is gone afterwards.
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import resource
@@ -28,9 +30,16 @@ from typing import Any, Self
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CHILD_SECONDS = 6
+_CALLS_SECONDS = 1  # all calls of a function that is worth it take milliseconds
 _MEMORY = 2_000_000_000
 _LARGEST_FILE = 10_000_000  # pytest catches what is printed in a file
 _LARGEST_ANSWER = 1_000_000
+# Parts of pytest that change nothing of what is printed; asking each of them is half of a short run.
+_NEEDLESS = (
+    "cacheprovider", "doctest", "junitxml", "pastebin", "faulthandler", "stepwise", "logging", "recwarn", "monkeypatch",
+    "tmpdir", "setuponly", "setupplan", "debugging", "unittest", "legacypath", "subtests", "threadexception",
+    "unraisableexception", "freeze_support",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +76,10 @@ class Runner:
     def calls(self, text: str, name: str, calls: list[str]) -> list[str | None]:
         """The results of calls in the module of this text, as source text; None where there is none to compare with.
 
-        All are None where the module cannot be loaded.
+        All are None where the module cannot be loaded; there are no results at all where it takes long.
         """
         answer = self._ask({"run": "calls", "text": text, "name": name, "calls": calls})
-        return answer.get("results") or [None] * len(calls)
+        return [] if answer.get("killed") else answer.get("results") or [None] * len(calls)
 
     def pytest(self, folder: Path) -> Tested:
         """Run the tests in a folder, its top being where Python finds modules."""
@@ -122,12 +131,14 @@ def _pytest(folder: str) -> int:
 
     os.chdir(folder)
     sys.path.insert(0, folder)
-    return int(pytest.main(["-q", "-p", "no:cacheprovider"]))
+    left_out = [option for name in _NEEDLESS for option in ("-p", f"no:{name}")]
+    return int(pytest.main(["-q", *left_out]))
 
 
 def _child(work: Callable[[], Any], output: int, *, told: bool) -> None:
     """Do the work with everything that is printed going to ``output`` when ``told``, else nowhere; never returns."""
-    resource.setrlimit(resource.RLIMIT_CPU, (_CHILD_SECONDS, _CHILD_SECONDS))
+    seconds = _CHILD_SECONDS if told else _CALLS_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     largest = _LARGEST_FILE if told else 0
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
@@ -169,11 +180,19 @@ def _in_child(work: Callable[[], Any], *, told: bool) -> tuple[int, bytes]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), got
 
 
+def _load_pytest() -> None:
+    """Load once, for all children, what a run of pytest loads."""
+    from _pytest.config import get_config
+
+    get_config()
+    for name in ("difflib", "pprint", "unittest", "reprlib", "decimal", "fractions", "dataclasses", "html", "textwrap"):
+        importlib.import_module(name)
+    gc.freeze()  # what is here stays: children need not look through it, which would copy its pages
+
+
 def serve() -> None:
     """Answer requests until there are no more."""
-    import pytest  # loaded once, for all children
-
-    del pytest
+    _load_pytest()
     asking, answering = sys.stdin, os.fdopen(os.dup(1), "w")
     for line in asking:
         request = json.loads(line)
@@ -183,7 +202,7 @@ def serve() -> None:
         else:
             given = request["text"], request["name"], request["calls"]
             code, printed = _in_child(lambda given=given: call_all(*given), told=False)
-            answer = {"results": json.loads(printed)} if not code and printed else {}
+            answer = {"results": json.loads(printed)} if not code and printed else {"killed": code < 0}
         answering.write(json.dumps(answer) + "\n")
         answering.flush()
 

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+
+
+@lru_cache(maxsize=4)
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a file, which nobody changes; raises SyntaxError or ValueError.
+
+    A file is asked for once for each of its functions, so the last ones are kept.
+    """
+    return ast.parse(text)
 
 
 @dataclass(frozen=True)
@@ -17,6 +26,11 @@ class Code:
     text: str
     function: ast.FunctionDef
     owner: ast.ClassDef | None = None
+
+    @property
+    def owner_name(self) -> str:
+        """The class's name; empty for a function."""
+        return self.owner.name if self.owner else ""
 
     @cached_property
     def starts(self) -> tuple[int, ...]:

@@ -1,16 +1,18 @@
 """The Python files that training learns from, with their licences, and which of them are held out.
 
-They lie on every machine where the tests run: the standard library, and packages that the tests install. It reads
-paths and texts, runs nothing and imports none of them.
+The first lie on every machine where the tests run: the standard library, and packages that the tests install. Many more
+can be had for a training. It reads paths and texts, runs nothing and imports none of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 STANDARD_LIBRARY = "python"
@@ -53,6 +55,79 @@ LICENCES = {
 }
 """Origins (distributions; ``python`` is the standard library) and their licences: permissive ones only."""
 
+MORE = {
+    "algorithms": "MIT",
+    "arrow": "Apache-2.0",
+    "astropy": "BSD-3-Clause",
+    "babel": "BSD-3-Clause",
+    "beautifulsoup4": "MIT",
+    "black": "MIT",
+    "bokeh": "BSD-3-Clause",
+    "boltons": "BSD-3-Clause",
+    "Cerberus": "ISC",
+    "coverage": "Apache-2.0",
+    "dask": "BSD-3-Clause",
+    "distributed": "BSD-3-Clause",
+    "Django": "BSD-3-Clause",
+    "dnspython": "ISC",
+    "fonttools": "MIT",
+    "funcy": "BSD-3-Clause",
+    "geopy": "MIT",
+    "glom": "BSD-3-Clause",
+    "html5lib": "MIT",
+    "humanize": "MIT",
+    "inflect": "MIT",
+    "jedi": "MIT",
+    "jellyfish": "MIT",
+    "lark": "MIT",
+    "lifelines": "MIT",
+    "Markdown": "BSD-3-Clause",
+    "marshmallow": "MIT",
+    "matplotlib": "PSF-2.0",
+    "Mesa": "Apache-2.0",
+    "mistune": "BSD-3-Clause",
+    "more-itertools": "MIT",
+    "mpmath": "BSD-3-Clause",
+    "music21": "BSD-3-Clause",
+    "mypy": "MIT",
+    "networkx": "BSD-3-Clause",
+    "nltk": "Apache-2.0",
+    "numpy": "BSD-3-Clause",
+    "openpyxl": "MIT",
+    "pandas": "BSD-3-Clause",
+    "parso": "MIT",
+    "Pint": "BSD-3-Clause",
+    "plotly": "MIT",
+    "prettytable": "BSD-3-Clause",
+    "pycodestyle": "MIT",
+    "pyparsing": "MIT",
+    "pypdf": "BSD-3-Clause",
+    "python-dateutil": "BSD-3-Clause",
+    "rdflib": "BSD-3-Clause",
+    "scikit-image": "BSD-3-Clause",
+    "scikit-learn": "BSD-3-Clause",
+    "scipy": "BSD-3-Clause",
+    "Sphinx": "BSD-2-Clause",
+    "SQLAlchemy": "MIT",
+    "sqlparse": "BSD-3-Clause",
+    "statsmodels": "BSD-3-Clause",
+    "sympy": "BSD-3-Clause",
+    "tabulate": "MIT",
+    "textblob": "MIT",
+    "textdistance": "MIT",
+    "toolz": "BSD-3-Clause",
+    "torch-geometric": "MIT",
+    "tornado": "Apache-2.0",
+    "traitlets": "BSD-3-Clause",
+    "transformers": "Apache-2.0",
+    "Twisted": "MIT",
+    "voluptuous": "BSD-3-Clause",
+    "Werkzeug": "BSD-3-Clause",
+    "xarray": "Apache-2.0",
+    "xlsxwriter": "BSD-2-Clause",
+}
+"""Further ones that are wanted for a training alone; licences of the versions of 2026-11-30, as they say themselves."""
+
 _HELD_OUT_SHARE = 20  # one file of so many
 _LARGEST = 200_000  # bytes; longer ones are tables
 _NOT_CODE = {"test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo", "pydoc_data", "lexers", "_vendor"}
@@ -60,11 +135,13 @@ _NOT_CODE = {"test", "tests", "idlelib", "lib2to3", "site-packages", "turtledemo
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file: where it is from, its path there (``json/decoder.py``), and where it lies here."""
+    """One file: where it is from, its path there (``json/decoder.py``), where it lies here, and whether other code can
+    import its package."""
 
     origin: str
     name: str
     path: Path
+    importable: bool = True
 
     @property
     def label(self) -> str:
@@ -85,12 +162,17 @@ class Source:
         return content.decode().replace("\r\n", "\n")
 
 
-def all_sources() -> list[Source]:
-    """Every file, in an order that does not depend on the machine; origins that are not installed are left out."""
+def all_sources(more: Path | None = None) -> list[Source]:
+    """Every file, in an order that does not depend on the machine; origins that are not installed are left out.
+
+    ``more`` is a folder with further packages (``pip install --target``), which are read and not imported.
+    """
     found = [*_standard_library()]
     for origin in LICENCES:
         if origin != STANDARD_LIBRARY:
             found.extend(_distribution(origin))
+    for origin in MORE if more else ():
+        found.extend(_distribution(origin, more))
     return sorted(found, key=lambda source: (source.origin, source.name))
 
 
@@ -102,12 +184,10 @@ def _standard_library() -> Iterator[Source]:
             yield Source(STANDARD_LIBRARY, name.as_posix(), path)
 
 
-def _distribution(origin: str) -> Iterator[Source]:
-    try:
-        files = importlib.metadata.files(origin) or []
-    except importlib.metadata.PackageNotFoundError:
-        return
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.suffix == ".py" and not _NOT_CODE & set(file.parts) and path.is_file():
-            yield Source(origin, file.as_posix(), path)
+def _distribution(origin: str, folder: Path | None = None) -> Iterator[Source]:
+    path = [str(folder)] if folder else sys.path
+    for found in islice(importlib.metadata.distributions(name=origin, path=path), 1):
+        for file in found.files or []:
+            place = Path(str(file.locate()))
+            if file.suffix == ".py" and not _NOT_CODE & set(file.parts) and place.is_file():
+                yield Source(origin, file.as_posix(), place, importable=folder is None)

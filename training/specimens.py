@@ -6,15 +6,18 @@ An example is a call and its result; a bug that changes no result of any example
 from __future__ import annotations
 
 import ast
+import contextlib
 import random
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from training.bugs import KINDS, Bug, inject
+from training.renaming import exchange, renamed
 from training.runner import Runner
-from training.source_code import Code
+from training.slices import cut_out, without_words
+from training.source_code import Code, parsed
 from training.sources import Source
 from training.values import guess
 
@@ -22,8 +25,11 @@ _LINES = range(4, 41)  # of a function
 _TRIES = 30  # calls that are tried
 _MOST_EXAMPLES = 4
 _LONGEST = 90  # characters of a call
-_MOST_BUGS = 4  # of one function
+MOST_BUGS = 4  # of one function
 _PLACES = 4  # that are tried for one bug
+_WHOLE_SHARE = 0.35  # of the functions that can be run where they stand
+_RENAMED_SHARES = (0.0, 0.3, 0.7, 1.0)
+_WORDLESS_SHARE = 0.6
 _SYNTAX = frozenset({"bad_indentation", "missing_bracket", "missing_colon"})
 # Functions that reach for any of these might do something: they are never called.
 _FORBIDDEN = frozenset(
@@ -41,7 +47,7 @@ _FORBIDDEN = frozenset(
 class Specimen:
     """A function ``name`` (of the class ``owner``, or empty) of a source, with calls and their results.
 
-    ``text`` is the whole file, imports made absolute.
+    ``text`` is the file, imports made absolute; ``file`` its name where it is not the source's.
     """
 
     source: Source
@@ -49,16 +55,17 @@ class Specimen:
     name: str
     owner: str
     examples: tuple[tuple[str, str], ...]
+    file: str = ""
 
     @property
     def module(self) -> str:
         """The file's name as a module: a word that is none of the standard library's."""
-        return f"{self.source.path.stem.strip('_')}_"
+        return f"{self.file or self.source.path.stem.strip('_')}_"
 
     def code(self) -> Code:
         """The function in its text."""
         wanted = (self.name, self.owner)
-        return next(each for each in functions(self.text) if (each.function.name, _owner(each)) == wanted)
+        return next(each for each in functions(self.text) if (each.function.name, each.owner_name) == wanted)
 
     def written(self) -> str:
         """The function's lines as they stand in the file."""
@@ -66,38 +73,93 @@ class Specimen:
         return "\n".join(self.text.split("\n")[function.lineno - 1 : function.end_lineno])
 
 
-def specimens(source: Source, runner: Runner, seed: int) -> Iterator[Specimen]:
-    """The functions of a source that can be called without anything happening, and give something to compare."""
+def specimens(
+    source: Source, runner: Runner, seed: int, names: Sequence[str] = (), *, unlike: Container[str] = ()
+) -> Iterator[Specimen]:
+    """The functions of a source that can be called without anything happening, and give something to compare.
+
+    Each in its whole file or, mostly, cut out of it; with other names where ``names`` are given. Functions whose
+    ``fingerprint`` is in ``unlike`` are left out.
+    """
     text = _standalone(source)
     if text is None:
         return
     for code in functions(text):
-        chance = random.Random(f"{seed} {source.name} {_owner(code)}.{code.function.name}")
-        if not _harmless(code):
+        chance = random.Random(f"{seed} {source.name} {code.owner_name}.{code.function.name}")
+        if fingerprint(code) in unlike:
             continue
-        calls = list(dict.fromkeys(_call(code, chance) for _ in range(_TRIES)))
-        calls = [call for call in calls if len(call) <= _LONGEST]
-        results = runner.calls(text, "tried", calls)
-        pairs = zip(calls, results, strict=True)
-        examples = _varied([(call, result) for call, result in pairs if result is not None and result != "None"])
-        if examples:
-            yield Specimen(source, text, code.function.name, _owner(code), examples)
+        forms = [cut_out(code), text if source.importable else None]
+        if chance.random() < _WHOLE_SHARE:
+            forms.reverse()
+        for form in filter(None, forms):
+            specimen = _specimen(source, form, code, runner, chance)
+            if specimen:
+                yield _with_names(specimen, runner, chance, names) if names else specimen
+                break
 
 
-def broken(specimen: Specimen, runner: Runner, seed: int, kinds: tuple[str, ...] = tuple(KINDS)) -> Iterator[Bug]:
-    """A few bugs that some example shows, each of another kind, and one at most that is an error of syntax.
+def fingerprint(code: Code) -> str:
+    """The same for functions that differ in their comments at most."""
+    return ast.dump(code.function)
+
+
+def held_out_functions(sources: Iterable[Source]) -> frozenset[str]:
+    """The fingerprints of the functions of those sources that are held out: other sources may have them, too."""
+    found: set[str] = set()
+    for source in sources:
+        if source.held_out:
+            with contextlib.suppress(SyntaxError, ValueError):
+                found.update(fingerprint(code) for code in functions(source.text() or ""))
+    return frozenset(found)
+
+
+def _specimen(source: Source, text: str, code: Code, runner: Runner, chance: random.Random) -> Specimen | None:
+    wanted = (code.function.name, code.owner_name)
+    code = next((each for each in functions(text) if (each.function.name, each.owner_name) == wanted), code)
+    if code.text is not text or not _harmless(code):
+        return None
+    calls = list(dict.fromkeys(_call(code, chance) for _ in range(_TRIES)))
+    calls = [call for call in calls if len(call) <= _LONGEST]
+    results = runner.calls(text, "tried", calls)
+    pairs = zip(calls, results, strict=bool(results))
+    examples = _varied([(call, result) for call, result in pairs if result is not None and result != "None"])
+    return Specimen(source, text, code.function.name, code.owner_name, examples) if examples else None
+
+
+def _with_names(specimen: Specimen, runner: Runner, chance: random.Random, names: Sequence[str]) -> Specimen:
+    """The specimen with other names in its file, another name of the file, and perhaps without words about the code; as
+    it was where it does not do the same then."""
+    module = chance.choice(names)
+    given = exchange(specimen.text, chance, names, chance.choice(_RENAMED_SHARES))
+    text = renamed(specimen.text, given)
+    if chance.random() < _WORDLESS_SHARE:
+        text = without_words(text)
+    name = specimen.name if specimen.owner else given.get(specimen.name, specimen.name)
+    examples = tuple((renamed(call, given), result) for call, result in specimen.examples)
+    other = replace(specimen, text=text, name=name, examples=examples, file=module)
+    results = runner.calls(text, "tried", [call for call, _ in examples])
+    same = results == [result for _, result in examples]
+    found = any(each.function.name == name and each.owner_name == specimen.owner for each in functions(text))
+    return other if same and found else replace(specimen, file=module)
+
+
+def broken(
+    specimen: Specimen, runner: Runner, seed: int, kinds: tuple[str, ...] = tuple(KINDS), most: int = MOST_BUGS
+) -> Iterator[Bug]:
+    """A few bugs (``most``) that some example shows, each of another kind, and one at most that is an error of syntax.
 
     Few, so that many functions are seen: there is always a bracket to leave out.
     """
     code = specimen.code()
     calls = [call for call, _ in specimen.examples]
     right = [result for _, result in specimen.examples]
-    left, syntax = _MOST_BUGS, 1
+    left, syntax = most, 1
     for kind in random.Random(f"{seed} {specimen.source.name} {specimen.name}").sample(kinds, len(kinds)):
         if not left or (kind in _SYNTAX and not syntax):
             continue
         for bug in islice(inject(code, kind, seed), _PLACES):
-            if runner.calls(bug.text, "tried", calls) != right:
+            found = runner.calls(bug.text, "tried", calls)
+            if found and found != right:  # what hangs is another kind of failure
                 yield bug
                 left, syntax = left - 1, syntax - (kind in _SYNTAX)
                 break
@@ -116,7 +178,7 @@ def _standalone(source: Source) -> str | None:
 
     text = re.sub(r"(?m)^from (\.+)([\w.]*) import", absolute, text)
     try:
-        ast.parse(text)
+        parsed(text)
     except (SyntaxError, ValueError):
         return None
     return text
@@ -124,12 +186,12 @@ def _standalone(source: Source) -> str | None:
 
 def functions(text: str) -> Iterator[Code]:
     """Functions, and methods of classes, of a length that is worth it; names that stand twice left out."""
-    body = ast.parse(text).body
+    body = parsed(text).body
     found = [Code(text, node) for node in body if isinstance(node, ast.FunctionDef)]
     for owner in body:
         if isinstance(owner, ast.ClassDef):
             found += [Code(text, node, owner) for node in owner.body if isinstance(node, ast.FunctionDef)]
-    names = [(_owner(code), code.function.name) for code in found]
+    names = [(code.owner_name, code.function.name) for code in found]
     for code, name in zip(found, names, strict=True):
         function = code.function
         long_enough = (function.end_lineno or 0) - function.lineno + 1 in _LINES
@@ -137,13 +199,9 @@ def functions(text: str) -> Iterator[Code]:
             yield code
 
 
-def _owner(code: Code) -> str:
-    return code.owner.name if code.owner else ""
-
-
 def _harmless(code: Code) -> bool:
     """Whether neither the function nor what it uses of its file names anything that might do something."""
-    module = ast.parse(code.text)
+    module = parsed(code.text)
     defined: dict[str, ast.AST] = {
         node.name: node for node in module.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }
@@ -161,13 +219,14 @@ def _harmless(code: Code) -> bool:
 
 
 def _call(code: Code, chance: random.Random) -> str:
-    """A call with guessed arguments, of a method on a new instance."""
+    """A call with guessed arguments, of a method on a new instance; what is yielded, as a list."""
     call = f"{code.function.name}({_arguments(code.function, chance, skip=int(code.owner is not None))})"
-    if code.owner is None:
-        return call
-    starts = [each for each in code.owner.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
-    given = _arguments(starts[0], chance, skip=1) if starts else ""
-    return f"{code.owner.name}({given}).{call}"
+    if code.owner is not None:
+        starts = [each for each in code.owner.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        given = _arguments(starts[0], chance, skip=1) if starts else ""
+        call = f"{code.owner.name}({given}).{call}"
+    yields = any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(code.function))
+    return f"list({call})" if yields else call
 
 
 def _arguments(function: ast.FunctionDef, chance: random.Random, skip: int) -> str:

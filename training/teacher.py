@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from agent.messages import ToolCall
 from agent.model.formats.gemma4_tokens import Gemma4Tokens
@@ -15,9 +16,19 @@ from agent.model.formats.literal import LiteralEncoder
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats, TokensDecoded
 from inference.tokenizer import Tokenizer
 from training.repositories import Case
+from training.slips import Pair, Slip, differences
 
-Answer = Callable[["Teacher", Request], list[int]]
-"""The ids that answer a request; none where there is no right answer to it."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``write`` gives the ids that answer a request, none where there is no right answer to it.
+
+    What is not ``learnt`` is a mistake: it is there to be gone on from.
+    """
+
+    write: Callable[[Teacher, Request], list[int]]
+    learnt: bool = True
+
 
 _FENCE = "```python\n"
 
@@ -43,7 +54,7 @@ class Teacher:
         await asyncio.sleep(0)
         said: list[int] = []
         if not request.background and len(self.heard) < len(self._answers):
-            said = self._answers[len(self.heard)](self, request)
+            said = self._answers[len(self.heard)].write(self, request)
             self.heard.append((request, said))
             yield TokensDecoded(tuple(said))
         yield Finished(FinishReason.STOP if said else FinishReason.LENGTH, Stats(decoded_tokens=len(said)))
@@ -75,20 +86,28 @@ class Teacher:
         return Gemma4Turns(LiteralEncoder(self.tokenizer), self.tokens)
 
 
-def with_tools(case: Case, *, thinks: bool) -> list[Answer]:
-    """Change the place, which the prompt shows, and tell what was changed."""
-    old, new = case.bug.repair()
-    thought = f"The mistake is in this line:\n{old.strip()}" if thinks else ""
+def with_tools(case: Case, *, thinks: bool, slip: Slip | None = None) -> list[Answer]:
+    """Change the place, which the prompt shows, and tell what was changed; perhaps after a change that was wrong."""
 
     def mend(teacher: Teacher, request: Request) -> list[int]:
-        if old not in teacher.prompt(request):
+        pairs = differences((case.root / case.path).read_text(), case.specimen.text) if slip else (case.bug.repair(),)
+        if not pairs or any(old not in teacher.prompt(request) for old, _ in pairs):
             return []  # nobody could know
-        return teacher.call("edit", thought, path=case.path, replacements=[{"find": old, "replace": new}])
+        thought = f"The mistake is in this line:\n{case.bug.repair()[0].strip()}" if thinks else ""
+        return change(teacher, thought, pairs)
+
+    def change(teacher: Teacher, thought: str, pairs: Sequence[Pair]) -> list[int]:
+        replacements = [{"find": old, "replace": new} for old, new in pairs]
+        return teacher.call("edit", thought, path=case.path, replacements=replacements)
 
     def tell(teacher: Teacher, _: Request) -> list[int]:
         return teacher.words(f"Corrected {case.path}.")
 
-    return [mend, tell]
+    answers = [Answer(mend), Answer(tell)]
+    if slip is None:
+        return answers
+    wrong = Answer(lambda teacher, _: change(teacher, "", (slip.pair,)), learnt=False)
+    return [wrong, *answers] if slip.refused else [wrong, Answer(tell), *answers]
 
 
 def with_code(case: Case) -> list[Answer]:
@@ -100,4 +119,4 @@ def with_code(case: Case) -> list[Answer]:
         # A head that holds the bug itself cannot be gone on from.
         return teacher.words(right.removeprefix(head) + "\n```") if head and right.startswith(head) else []
 
-    return [write]
+    return [Answer(write)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -18,7 +19,8 @@ from training.drills import Writer, drills, repeats, texts
 from training.repositories import lay_out
 from training.runner import Runner
 from training.samples import Sample, read_samples, write_samples
-from training.sessions import Manner, record
+from training.sessions import FirstAnswers, Manner, record
+from training.slips import Slip, slip
 from training.sources import Source
 from training.specimens import Specimen, broken, specimens
 from training.vocabulary import Vocabulary
@@ -75,6 +77,39 @@ def test_a_session_with_tools_changes_and_tells(
     assert "assert " + specimen.examples[0][0].split("(")[0] in whole
     assert "Edited " in whole
     assert sample.kind == "wrong_comparison"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_is_gone_on_from_is_not_learnt(
+    specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path, refused: bool
+) -> None:
+    old, new = bug.repair()
+    wrong = Slip((old, old) if refused else (old, old.replace("<=", ">").replace(">=", "<")), refused)
+    if not refused:
+        found = [slip(specimen, bug, random.Random(seed)) for seed in range(20)]
+        wrong = next(each for each in found if each and not each.refused)
+    sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, slip=wrong)
+    assert sample is not None
+    whole, learnt = text_of(sample.ids, tokenizer), said(sample, tokenizer)
+    assert f'replace:<|"|>{wrong.pair[1]}<|"|>' in whole
+    assert f'replace:<|"|>{wrong.pair[1]}<|"|>' not in "".join(learnt)
+    assert ("nothing would change" in whole) is refused
+    assert ("still fails" in whole) is not refused
+    assert "find:" in learnt[-2]
+    assert f'replace:<|"|>{new}<|"|>' in learnt[-2] or not refused
+
+
+def test_the_first_answer_alone_is_the_one_of_a_whole_session(
+    specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path
+) -> None:
+    case = lay_out(specimen, bug, tmp_path, 0)
+    first = record(case, tokenizer, runner)
+    assert first is not None
+    (tmp_path / case.path).write_text(bug.text)
+    alone = FirstAnswers(tokenizer, first.ids[: first.static]).record(case, runner)
+    assert alone is not None
+    assert alone.ids == first.ids[: first.said[0][1]]
+    assert alone.said == first.said[:1]
 
 
 def test_a_direct_session_writes_the_body_behind_the_head(

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.batches import Batch, Batches, bare, make_batch, stage_at
-from training.convert import save_weights
+from training.batches import CURRICULUM, GOING_ON, Batch, Batches, bare, make_batch, stage_at
+from training.convert import load_weights, save_weights
 from training.network.checkpoints import Run, time_left, wait_while
 from training.network.copying import begin_with_copying
 from training.network.counted import counted_rows
-from training.network.models import head, initialise, make_target, weights_of
+from training.network.models import head, initialise, load_into, make_target, weights_of
 from training.samples import Sample, read_samples
 from training.shape import Shape
 from training.vocabulary import read_vocabulary
@@ -43,23 +43,27 @@ _CLIP = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast; ``rate`` at its highest. ``stop`` is the step to end at, to go on another time."""
+    """How long and how fast; ``rate`` at its highest, falling from the share ``cooling`` of all steps on.
+
+    ``stop`` is the step to end at, to go on another time.
+    """
 
     steps: int
     rate: float
     stop: int
+    cooling: float = _COOLING
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Plan:
         """As ``options`` tell."""
-        return cls(args.steps, args.rate, min(args.steps, args.stop_at or args.steps))
+        return cls(args.steps, args.rate, min(args.steps, args.stop_at or args.steps), args.cooling)
 
     def rate_at(self, step: int) -> float:
         """Rising, then constant, then falling along a line."""
         warm = max(1, round(self.steps * _WARM_UP))
         if step < warm:
             return self.rate * (step + 1) / warm
-        cooled = max(0.0, step / max(1, self.steps) - _COOLING) / (1 - _COOLING)
+        cooled = max(0.0, step / max(1, self.steps) - self.cooling) / (1 - self.cooling)
         return self.rate * (1 - (1 - _LAST_RATE) * min(1.0, cooled))
 
 
@@ -70,6 +74,8 @@ def options(about: str, *, needs: str, steps: int) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--cooling", type=float, default=_COOLING, help="share of the steps after which the rate falls")
+    parser.add_argument("--begin-with", type=Path, help="trained weights (*.npz) instead of new ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--stop-at", type=int, help="end after this step, to go on later")
@@ -210,8 +216,12 @@ def main() -> None:
     plan = Plan.of(args)
     place = device()
     model: Any = make_target(shape)
-    initialise(model, args.seed)
-    begin_with_copying(model, shape, args.seed)
+    if args.begin_with:
+        load_into(model, load_weights(args.begin_with)[1])
+    else:
+        initialise(model, args.seed)
+        begin_with_copying(model, shape, args.seed)
+    curriculum = GOING_ON if args.begin_with else CURRICULUM
     model.to(place)
     run = Run(model, Optimizers(model))
     checkpoint = args.out / "target.checkpoint"
@@ -221,7 +231,7 @@ def main() -> None:
 
     def tell() -> None:
         # As they are trained on at this stage: what was never read in training makes any answer a guess.
-        whole = stage_at(run.step / plan.steps).whole
+        whole = stage_at(curriculum, run.step / plan.steps).whole
         for name, samples in held_out.items():
             if samples and name != "text":
                 some = [sample if whole else bare(sample) for sample in samples[: args.judged]]
@@ -237,7 +247,7 @@ def main() -> None:
             tell()
         wait_while(args.pause)
 
-    train(run, shape, Batches(groups, args.tokens, args.steps, args.seed), plan, report)
+    train(run, shape, Batches(groups, args.tokens, args.steps, args.seed, curriculum), plan, report)
     run.save(checkpoint)
     save_weights(args.out / "target.npz", shape, weights_of(model))
     tell()

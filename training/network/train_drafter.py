@@ -125,6 +125,8 @@ def main() -> None:
     own = shape.drafter()
     drafter: Any = make_drafter(own)
     initialise(drafter, args.seed)
+    if args.begin_with:
+        load_into(drafter, load_weights(args.begin_with)[1])
     drafter.to(place)
     run = Run(drafter, Optimizers(drafter))
     checkpoint = args.out / "drafter.checkpoint"
