@@ -58,10 +58,11 @@ ENDLESS = WorkerOptions(repetition=RepetitionLimits(min_tokens=1 << 30))
 SHARE = 1 / 3  # of the bugs, so that those of one function do not make up the whole
 
 
-def unseen(runner: Runner, seed: int, count: int) -> Iterator[Case]:
+def unseen(runner: Runner, args: argparse.Namespace, count: int) -> Iterator[Case]:
     """Repositories with one bug each, of sources that no training has seen."""
-    chance = random.Random(seed)
-    some = (case for case in cases(runner, seed, Choice(held_out=True)) if chance.random() < SHARE)
+    chance = random.Random(args.seed)
+    choice = Choice(held_out=True, more=args.more)
+    some = (case for case in cases(runner, args.seed, choice) if chance.random() < SHARE)
     return islice(some, count)
 
 
@@ -75,7 +76,7 @@ def repair(args: argparse.Namespace) -> bool:
     if not args.as_users_do:
         flags.append("--only-model")
     with Runner() as runner:
-        for case in unseen(runner, args.seed, args.count):
+        for case in unseen(runner, args, args.count):
             result, seconds = agent_fix(case.root, TESTS, *flags)
             green = result["exit_code"] == 0
             solved[case.bug.kind].append(green)
@@ -113,7 +114,7 @@ def drafts(args: argparse.Namespace) -> bool:
         # One row is decoded by other kernels than several, so equal texts are those of decodes of two rows.
         ways = {"plain": None, "padded": AlwaysDraft(Padding(), 1), "drafted": planner}
         with closing(planner):
-            for case in unseen(runner, args.seed, args.drafts):
+            for case in unseen(runner, args, args.drafts):
                 sample = record(case, tokenizer, runner)
                 if sample is not None:
                     for text, (start, end) in zip(TEXTS, sample.said, strict=True):
@@ -152,7 +153,7 @@ def _decode(backend: LlamaCppBackend, ways: dict[str, AlwaysDraft | None], reque
 def review(args: argparse.Namespace) -> bool:
     """What a review finds of the changes that bring bugs in, and says of those that take them out."""
     with Runner() as runner:
-        found = [(case.bug, case.specimen) for case in unseen(runner, args.seed, args.reviews)]
+        found = [(case.bug, case.specimen) for case in unseen(runner, args, args.reviews)]
     changes: list[Change] = []
     for number, (bug, specimen) in enumerate(found):
         changes.append(Change(f"{number}: buggy", specimen.text, bug.text, (bug.line,)))
@@ -202,6 +203,7 @@ def main() -> int:
     parser.add_argument("--drafts", type=int, default=40, help="sessions that are decoded with drafts")
     parser.add_argument("--threads", type=int, default=physical_cores(), help="for these; the other parts choose")
     parser.add_argument("--reviews", type=int, default=60, help="bugs that are reviewed")
+    parser.add_argument("--more", type=Path, help="a folder with further packages to take unseen files from")
     parser.add_argument("--threshold", type=float, default=0.5, help="the confidence from which findings are shown")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--seed", type=int, default=0)

@@ -75,11 +75,11 @@ CURRICULUM = (
 
 
 GOING_ON = (
-    Stage(0.3, {"repeat": 0.03, "drill": 0.5, "session": 0.47}),
+    Stage(0.3, {"repeat": 0.03, "drill": 0.37, "session": 0.6}),
     Stage(0.8, {"drill": 0.25, "session": 0.75}),
     Stage(1.0, {"drill": 0.1, "session": 0.9}, whole=True),
 )
-"""For weights that have been through the other one."""
+"""The same for weights that have been through it once."""
 
 
 def stage_at(curriculum: Sequence[Stage], progress: float) -> Stage:

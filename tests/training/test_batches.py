@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from training.batches import CHANGED_WEIGHT, CURRICULUM, Batches, changed, make_batch
+from training.batches import CHANGED_WEIGHT, CURRICULUM, GOING_ON, Batches, Stage, changed, make_batch
 from training.samples import Sample
 
 GROUPS = {
@@ -44,10 +46,12 @@ def test_places_that_count_are_found_and_rows_filled_up() -> None:
     assert (places > batch.shared).all()
 
 
-def test_only_the_last_stage_has_what_all_sessions_share() -> None:
-    assert [stage.whole for stage in CURRICULUM] == [False] * (len(CURRICULUM) - 1) + [True]
-    assert CURRICULUM[-1].until == 1.0
-    early, late = (Batches({"session": GROUPS["session"]}, 2048, 8000, seed=0).at(step) for step in (4000, 7990))
+@pytest.mark.parametrize("curriculum", [CURRICULUM, GOING_ON])
+def test_only_the_last_stage_has_what_all_sessions_share(curriculum: Sequence[Stage]) -> None:
+    assert [stage.whole for stage in curriculum] == [False] * (len(curriculum) - 1) + [True]
+    assert curriculum[-1].until == 1.0
+    batches = Batches({"session": GROUPS["session"]}, 2048, 8000, seed=0, curriculum=curriculum)
+    early, late = (batches.at(step) for step in (4000, 7990))
     assert (early.shared, late.shared) == (0, 50)
     # What was said stays said, and the first id is that of every sequence.
     assert (early.ids[:, 0] == 2).all()
