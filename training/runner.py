@@ -119,7 +119,9 @@ def _result(names: dict[str, Any], call: str) -> str | None:
     try:
         first, second = eval(call, names), eval(call, names)
         written = repr(first)
-        if len(written) < 80 and written == repr(second) and eval(written, {}) == first:
+        if len(written) >= 80 or str(Path.cwd()) in written:  # a test must be able to compare with it elsewhere
+            return None
+        if written == repr(second) and eval(written, {}) == first:
             return written
     except Exception:  # noqa: BLE001 - the code is foreign, and broken on purpose
         return None

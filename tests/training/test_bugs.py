@@ -118,6 +118,11 @@ def test_what_takes_long_gives_nothing(runner: Runner) -> None:
     assert runner.calls("def f():\n    while True:\n        pass\n", "m", ["f()"]) == []
 
 
+def test_what_depends_on_the_folder_is_no_example(runner: Runner) -> None:
+    text = "import os.path\n\n\ndef f(x):\n    return os.path.abspath(x)\n"
+    assert runner.calls(text, "m", ["f('a')", "f('/a')"]) == [None, "'/a'"]
+
+
 def test_functions_that_might_do_something_are_not_called(runner: Runner) -> None:
     names = {specimen.name for specimen in specimens(source("shutil.py"), runner, seed=0)}
     assert not names & {"rmtree", "move", "copyfile", "chown"}
