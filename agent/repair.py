@@ -307,7 +307,7 @@ class ToolRepair(Repair):
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
     def _quotable(self) -> Quotable | None:
-        """What the first answer can edit: files that the prompt shows. Later ones have read, and changed, others."""
+        """What the first answers can edit: files that the prompt shows. Later ones have read, and changed, others."""
         sources = self._bench.sources
         files = tuple((path, sources.text(path).replace("\r\n", "\n")) for path in self._bench.wide.paths)
         return Quotable(EditTool.name, "path", "find", files) if files else None

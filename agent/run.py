@@ -39,7 +39,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How one run goes; ``first_response`` replaces ``response`` in its first turn."""
+    """How one run goes; ``first_response`` replaces ``response`` in its first turn, and as long as nothing came of it:
+    while all calls were refused ones of the tool that it can quote for, nothing else was read, and nothing changed."""
 
     limits: Limits = field(default_factory=Limits)
     response: ResponseOptions = field(default_factory=ResponseOptions)
@@ -69,6 +70,7 @@ class Run:
         self._activity: asyncio.Task[Any] | None = None
         self._grace = 0.0
         self._end: RunEnd | None = None
+        self._at_start = True  # nothing came of any call
         self.turns = 0
         self.usage = Usage()
         self.answer = ""
@@ -134,6 +136,7 @@ class Run:
             if results:
                 self._parts.transcript.expect_results(results)
             results.append(await self._use_tool(call, results))
+        self._at_start = self._at_start and all(map(self._came_to_nothing, results))
         await self._parts.ready()  # while tools worked its process may have ended
         self._parts.transcript.add_results(results)
 
@@ -159,13 +162,18 @@ class Run:
 
     def _response_options(self) -> ResponseOptions:
         options = self._options.response
-        if self.turns == 1 and self._options.first_response is not None:
+        if self._at_start and self._options.first_response is not None:
             options = self._options.first_response
         # Turns with one seed and nothing new in between would repeat each other word for word.
         options = replace(options, seed=options.seed + self.turns - 1)
         limit = self._options.limits.tokens
         left = options.max_tokens if limit is None else max(1, limit - self.usage.decoded_tokens)
         return replace(options, max_tokens=min(options.max_tokens, left))
+
+    def _came_to_nothing(self, result: ToolResultMessage) -> bool:
+        first = self._options.first_response
+        held = first.quotable if first else None
+        return result.is_error and held is not None and result.name == held.tool
 
     def _new_response(self) -> ResponseInProgress:
         return ResponseInProgress(f"turn-{self.turns}", self._parts.emit)

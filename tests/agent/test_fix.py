@@ -329,6 +329,17 @@ def test_the_first_answer_of_a_model_with_tools_can_only_quote_the_files_that_it
     assert all(FILES[path] == text and not is_test_path(path) for path, text in first.files)
 
 
+def test_a_model_whose_edit_was_refused_can_still_only_quote_the_files_that_it_is_shown(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    same = {"find": "line.quantity > BULK", "replace": "line.quantity > BULK"}
+    refused = Call("edit", {"path": "orders/pricing.py", "replacements": [same]})
+    command = Call("bash", {"command": "exit 3"})
+    script = [Scripted(calls=(refused,)), Scripted(calls=(command,)), Scripted(calls=(Call("edit", ENOUGH),))]
+    repair.run([*script, Scripted("The bound was wrong.")], FixOptions(COMMAND, attempts=1), direct=False)
+    held = [bool(each.quotable) for each in repair.model.conversations[0].asked]
+    assert held == [True, True, False, False], "a command that failed may have changed files all the same"
+
+
 def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}
