@@ -20,7 +20,7 @@ from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
 from agent.evidence import Evidence, Sources, Suspect, gather
 from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
-from agent.messages import ToolCall, Usage
+from agent.messages import AssistantMessage, ToolCall, Usage
 from agent.missing_imports import missing_imports
 from agent.model import Quotable, ResponseOptions
 from agent.proposal import Edit, propose
@@ -287,7 +287,7 @@ class ToolRepair(Repair):
         limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         text = self._begin(attempt)
-        first = None if attempt.feedback else replace(response, quotable=self._quotable())
+        first = replace(response, quotable=self._quotable())
         await self._ask(text, RunOptions(limits, response, first))
         self._protect_tests()
         changes = tuple(self._bench.session.changes_since(self._start))
@@ -307,9 +307,17 @@ class ToolRepair(Repair):
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
     def _quotable(self) -> Quotable | None:
-        """What the first answers can edit: files that the prompt shows. Later ones have read, and changed, others."""
-        sources = self._bench.sources
-        files = tuple((path, sources.text(path).replace("\r\n", "\n")) for path in self._bench.wide.paths)
+        """What the first answers can edit: the files that the prompt shows, as they are now.
+
+        Nothing is held to once the model has used other tools than edits: it may have read other files.
+        """
+        bench = self._bench
+        used = {call.name for each in bench.session.messages if isinstance(each, AssistantMessage)
+                for call in each.tool_calls}  # fmt: skip
+        if used - {EditTool.name}:
+            return None
+        contents = {path: _content(bench.sources.root / path) or b"" for path in bench.wide.paths}
+        files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
         return Quotable(EditTool.name, "path", "find", files) if files else None
 
     def _protect_tests(self) -> None:

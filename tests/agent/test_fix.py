@@ -340,6 +340,27 @@ def test_a_model_whose_edit_was_refused_can_still_only_quote_the_files_that_it_i
     assert held == [True, True, False, False], "a command that failed may have changed files all the same"
 
 
+def test_a_model_that_is_told_what_still_fails_can_only_quote_the_files_as_they_are_now(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}
+    wrong = Call("edit", {"path": "orders/pricing.py", "replacements": [less]})
+    read = Call("read", {"path": "orders/pricing.py"})
+    script = [
+        Scripted(calls=(wrong,)),
+        Scripted("Done."),
+        Scripted(calls=(read,)),
+        Scripted("Done."),
+        Scripted("Done."),
+    ]
+    repair.run(script, FixOptions(COMMAND, attempts=3), direct=False)
+    afresh, _, told, _, again = (each.quotable for each in repair.model.conversations[0].asked)
+    assert afresh
+    assert told
+    assert "line.quantity > BULK" in dict(afresh.files)["orders/pricing.py"]
+    assert "line.quantity < BULK" in dict(told.files)["orders/pricing.py"]
+    assert again is None, "it has used another tool, and may have read other files"
+
+
 def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}
@@ -368,7 +389,7 @@ def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until
     script = [*change("<"), *told, *change("<"), *change("<"), unsure, *change("!="), *change("==")]
     repair.run(script, FixOptions(COMMAND, attempts=8), direct=False)
     warmer = [each.warmer for each in repair.model.conversations[0].asked if each.quotable]
-    assert warmer == [0.0, 0.0, pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.1)]
+    assert warmer == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.2, 0.1])
 
 
 ENOUGH = {
