@@ -134,7 +134,7 @@ class Bench:
     def run(self, tokens: int, k: int = 0) -> Stats:
         """Generate with drafts of ``k`` tokens, 0: plainly."""
         planner = AlwaysDraft(MtpDrafter(RecordedAssistant(self.assistant, self.backend)), k) if k else None
-        LlamaCppBackend.seq_rm(self.backend, 0, 0, -1)
+        self.backend.seq_rm(0, 0, -1)
         worker = Worker(self.backend, PrefixCache(self.backend), planner, ENDLESS)
         *_, end = worker.serve(Request("bench", PROMPT, tokens), lambda: False)
         assert isinstance(end, Finished)
@@ -155,10 +155,10 @@ class Bench:
         row = HiddenRow(lib.llama_batch(), self.assistant.width)
         hidden_of = returning_address(extension().llama_get_embeddings_nextn_ith)
         spent, read = 0.0, 0
-        LlamaCppBackend.seq_rm(self.backend, 0, 0, -1)
+        self.backend.seq_rm(0, 0, -1)
         for call in calls:
             if isinstance(call, Cut):
-                LlamaCppBackend.seq_rm(self.backend, call.sequence, call.start, call.end)
+                self.backend.seq_rm(call.sequence, call.start, call.end)
             elif isinstance(call, Batch):
                 ms = timed(partial(lib.llama_decode, target, columns.fill(call)))
                 spent += ms if read >= len(PROMPT) else 0.0

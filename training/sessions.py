@@ -57,7 +57,7 @@ _ATTEMPTS = 2  # the second is told what still fails
 _WHOLE_SESSIONS = 0.12  # of them, where most are wanted for their first answer
 _SLIPS = 0.28  # of the sessions
 _COMMANDS = (COMMAND, COMMAND, "pytest -q", "python3 -m pytest -q", "{folder}/bin/python -m pytest -q")
-_FOLDERS = ("/usr", "/usr/local", "/opt/{name}", "/home/{name}/.venv", "/work/{name}/.venv", "/srv/{name}/venv")
+_FOLDERS = ("/usr", "/usr/local", "/opt/{name}", "/home/{name}/.venv", "/src/{name}/.venv", "/srv/{name}/venv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,11 @@ class LlamaCppAssistant:
         row.place(position, sequence)
         row.fill(token, hidden.ctypes.data)
         ids: list[int] = []
-        argmax.begin(1)
-        while not decode(context, batch):
-            ids.append(argmax.of(0, logits_of(context, 0)))
-            if len(ids) == limit:
-                break
+        while len(ids) < limit:
             argmax.begin(1)
+            if decode(context, batch):
+                break
+            ids.append(argmax.of(0, logits_of(context, 0)))
             row.fill(ids[-1], hidden_of(context, 0))
         return ids
 

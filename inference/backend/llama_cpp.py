@@ -111,13 +111,12 @@ class LlamaCppBackend:
             params.n_ctx, params.kv_unified = n_ctx, True
         params.swa_full = swa_full
         params.type_k = params.type_v = KV_TYPES[kv_type]
-        # "auto" turns flash attention on wherever the device has it, and off where another device than that of the
-        # layer computes it, as our kernels do.
-        params.flash_attn_type = (
-            (lib.LLAMA_FLASH_ATTN_TYPE_ENABLED if kernels else lib.LLAMA_FLASH_ATTN_TYPE_AUTO)
-            if flash_attention
-            else lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        if not flash_attention:
+            params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        elif kernels:  # "auto" would turn it off: another device than the layer's computes it
+            params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        else:  # on wherever the device has it
+            params.flash_attn_type = lib.LLAMA_FLASH_ATTN_TYPE_AUTO
         native_log().clear()
         context = lib.llama_init_from_model(model, params)
         if not context:
