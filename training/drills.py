@@ -28,7 +28,7 @@ from training.cut import open_tokenizer
 from training.renaming import exchange, renamed, some_names
 from training.repositories import COMMAND
 from training.samples import Sample, write_samples
-from training.slices import without_words
+from training.slices import WORDLESS_SHARE, without_words
 from training.source_code import Code
 from training.sources import Source, all_sources
 from training.specimens import fingerprint, functions, held_out_functions
@@ -36,7 +36,6 @@ from training.specimens import fingerprint, functions, held_out_functions
 _TEXT_TOKENS = 512
 _REPEATED_TOKENS = 256
 _SYSTEM = "You repair code."
-_WORDLESS_SHARE = 0.6
 _MOST_MISTAKES = 6
 _ALPHABETS = (4, 16, 64, 256, 1024)  # how many different ids a sequence without sense is drawn from
 
@@ -122,7 +121,7 @@ def _other(code: Code, chance: random.Random, names: Sequence[str]) -> Code:
         text = f"class {code.owner.name}:\n{text}"
     try:
         text = renamed(text, exchange(text, chance, names, chance.choice((0.0, 0.5, 1.0))))
-        text = without_words(text) if chance.random() < _WORDLESS_SHARE else text
+        text = without_words(text) if chance.random() < WORDLESS_SHARE else text
         return next(each for each in functions(text) if each.owner_name == code.owner_name)
     except (SyntaxError, StopIteration):
         return code

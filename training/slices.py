@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator
 
 from training.source_code import Code, parsed
 
+WORDLESS_SHARE = 0.6
+"""So many functions are shown without the words that describe them."""
+
 _MOST_LINES = 150
 _BUILT_IN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
 _GONE = "\0"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from training.bugs import KINDS, Bug, inject
-from training.specimens import Specimen, functions
+from training.specimens import Specimen, find
 
 Pair = tuple[str, str]
 """Text of a file, and what comes in its place."""
@@ -45,17 +45,17 @@ def _refused(bug: Bug, chance: random.Random) -> Slip:
 
 def _no_help(specimen: Specimen, bug: Bug, chance: random.Random) -> Slip | None:
     """Another change of the function, of the line with the bug or of one that was right."""
-    wanted = (specimen.name, specimen.owner)
     try:
-        found = [each for each in functions(bug.text) if (each.function.name, each.owner_name) == wanted]
+        code = find(bug.text, specimen.name, specimen.owner)
     except SyntaxError:
         return None
-    for code in found:
-        for kind in chance.sample(_HARMLESS, len(_HARMLESS)):
-            for other in islice(inject(code, kind, chance.randrange(1000)), 2):
-                pairs = differences(bug.text, other.text)
-                if len(pairs) == 1 and other.text != specimen.text:
-                    return Slip(pairs[0], refused=False)
+    if code is None:
+        return None
+    for kind in chance.sample(_HARMLESS, len(_HARMLESS)):
+        for other in islice(inject(code, kind, chance.randrange(1000)), 2):
+            pairs = differences(bug.text, other.text)
+            if len(pairs) == 1 and other.text != specimen.text:
+                return Slip(pairs[0], refused=False)
     return None
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from training.bugs import KINDS, Bug, inject
 from training.renaming import exchange, renamed
 from training.runner import Runner
-from training.slices import cut_out, without_words
+from training.slices import WORDLESS_SHARE, cut_out, without_words
 from training.source_code import Code, parsed
 from training.sources import Source
 from training.values import guess
@@ -29,7 +29,6 @@ MOST_BUGS = 4  # of one function
 _PLACES = 4  # that are tried for one bug
 _WHOLE_SHARE = 0.35  # of the functions that can be run where they stand
 _RENAMED_SHARES = (0.0, 0.3, 0.7, 1.0)
-_WORDLESS_SHARE = 0.6
 _SYNTAX = frozenset({"bad_indentation", "missing_bracket", "missing_colon"})
 # Functions that reach for any of these might do something: they are never called.
 _FORBIDDEN = frozenset(
@@ -64,8 +63,9 @@ class Specimen:
 
     def code(self) -> Code:
         """The function in its text."""
-        wanted = (self.name, self.owner)
-        return next(each for each in functions(self.text) if (each.function.name, each.owner_name) == wanted)
+        code = find(self.text, self.name, self.owner)
+        assert code is not None
+        return code
 
     def written(self) -> str:
         """The function's lines as they stand in the file."""
@@ -113,10 +113,9 @@ def held_out_functions(sources: Iterable[Source]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _specimen(source: Source, text: str, code: Code, runner: Runner, chance: random.Random) -> Specimen | None:
-    wanted = (code.function.name, code.owner_name)
-    code = next((each for each in functions(text) if (each.function.name, each.owner_name) == wanted), code)
-    if code.text is not text or not _harmless(code):
+def _specimen(source: Source, text: str, wanted: Code, runner: Runner, chance: random.Random) -> Specimen | None:
+    code = find(text, wanted.function.name, wanted.owner_name)
+    if code is None or not _harmless(code):
         return None
     calls = list(dict.fromkeys(_call(code, chance) for _ in range(_TRIES)))
     calls = [call for call in calls if len(call) <= _LONGEST]
@@ -132,15 +131,14 @@ def _with_names(specimen: Specimen, runner: Runner, chance: random.Random, names
     module = chance.choice(names)
     given = exchange(specimen.text, chance, names, chance.choice(_RENAMED_SHARES))
     text = renamed(specimen.text, given)
-    if chance.random() < _WORDLESS_SHARE:
+    if chance.random() < WORDLESS_SHARE:
         text = without_words(text)
     name = specimen.name if specimen.owner else given.get(specimen.name, specimen.name)
     examples = tuple((renamed(call, given), result) for call, result in specimen.examples)
     other = replace(specimen, text=text, name=name, examples=examples, file=module)
     results = runner.calls(text, "tried", [call for call, _ in examples])
     same = results == [result for _, result in examples]
-    found = any(each.function.name == name and each.owner_name == specimen.owner for each in functions(text))
-    return other if same and found else replace(specimen, file=module)
+    return other if same and find(text, name, specimen.owner) else replace(specimen, file=module)
 
 
 def broken(
@@ -182,6 +180,14 @@ def _standalone(source: Source) -> str | None:
     except (SyntaxError, ValueError):
         return None
     return text
+
+
+def find(text: str, name: str, owner: str) -> Code | None:
+    """The function of this name, of the class ``owner`` or, where that is empty, of the file; None where there is none.
+
+    Raises SyntaxError or ValueError for a text that cannot be parsed.
+    """
+    return next((code for code in functions(text) if (code.function.name, code.owner_name) == (name, owner)), None)
 
 
 def functions(text: str) -> Iterator[Code]:
