@@ -25,6 +25,7 @@ from agent.model.formats.literal import LiteralEncoder
 from inference.tokenizer import Tokenizer
 from training.bugs import KINDS, Bug, inject
 from training.cut import open_tokenizer
+from training.quotations import Quoter
 from training.renaming import exchange, renamed, some_names
 from training.repositories import COMMAND
 from training.samples import Sample, write_samples
@@ -56,6 +57,7 @@ class Writer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
+        self._quoter = Quoter(self._encoder.encode, tokenizer.piece)
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text."""
@@ -65,8 +67,8 @@ class Writer:
         """Ids behind the first id of every sequence."""
         return (self._tokens.bos, *ids)
 
-    def sample(self, question: str, path: str, mistakes: Sequence[Mistake], source: Source) -> Sample:
-        """A question and the call that mends the mistakes, as a short session."""
+    def sample(self, question: str, path: str, code: str, mistakes: Sequence[Mistake], source: Source) -> Sample:
+        """A question and the call that mends the mistakes of ``code``, as a short session."""
         turns = self._turns()
         turns.begin()
         turns.system(_SYSTEM, (), thinking=False)
@@ -75,7 +77,8 @@ class Writer:
         turns.thought("")
         prompt = turns.ids()
         turns = self._turns()
-        pairs = [{"find": each.old, "replace": each.new} for each in mistakes]
+        short = (self._quoter.shortened((each.old, each.new), code) for each in mistakes)
+        pairs = [{"find": old, "replace": new} for old, new in short]
         turns.call(ToolCall("", "edit", {"path": path, "replacements": pairs}))
         turns.open_result()
         ids = (*prompt, *turns.ids())
@@ -187,7 +190,7 @@ def _exercise(
         failures="\n\n".join(failures) or f"{len(ordered)} failed",
         code=f"{path}:\n```python\n{code}\n```",
     )
-    return writer.sample(asked, path, ordered, source)
+    return writer.sample(asked, path, code, ordered, source)
 
 
 def repeats(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:

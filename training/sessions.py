@@ -19,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from prompts import load
 from tools.commands import Unconfined
 from tools.edit import EditTool
 from training.cut import open_tokenizer
+from training.quotations import Quoter
 from training.renaming import some_names
 from training.repositories import COMMAND, Case, lay_out
 from training.runner import Runner
@@ -57,7 +58,25 @@ _ATTEMPTS = 2  # the second is told what still fails
 _WHOLE_SESSIONS = 0.12  # of them, where most are wanted for their first answer
 _SLIPS = 0.28  # of the sessions
 _COMMANDS = (COMMAND, COMMAND, "pytest -q", "python3 -m pytest -q", "{folder}/bin/python -m pytest -q")
+_PARENTS = ("/tmp/fix-{}", "/tmp/{}", "/home/user{}", "/home/me/src", "/work", "/root/project{}", "/Users/me/code")
 _FOLDERS = ("/usr", "/usr/local", "/opt/{name}", "/home/{name}/.venv", "/src/{name}/.venv", "/srv/{name}/venv")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a prompt says of where and when it is sent; the working directory ends with the case's own folder."""
+
+    day: date
+    parent: str
+    git: str
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Place:
+        """Any place: nothing may be learnt from it."""
+        day = date(2026, 1, 1) + timedelta(days=chance.randrange(3650))
+        branch = chance.choice(("main", "main", "master", "develop", f"fix-{chance.randrange(1000)}"))
+        status = chance.choice(("no changes", "no changes", "changes:\n M README.md", "changes:\n?? notes.txt"))
+        return cls(day, chance.choice(_PARENTS).format(chance.randrange(1000)), f"Git branch: {branch}, {status}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +118,25 @@ class FirstAnswers:
     def __init__(self, tokenizer: Tokenizer, static: Sequence[int]) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
+        self._quoter = Quoter(self._encoder.encode, tokenizer.piece)
         self._static = static
-        # The case is only laid out, no repository: what is asked of git is known.
-        self._git = "Git branch: main, no changes"
 
-    def record(self, case: Case, runner: Runner, command: str = COMMAND) -> Sample | None:
-        """None where the right answer cannot be known from the request."""
+    def record(self, case: Case, runner: Runner, command: str = COMMAND, place: Place | None = None) -> Sample | None:
+        """None where the right answer cannot be known from the request. Without a ``place`` it is where the case is."""
+        own = str(case.root.parent)
+        place = place or Place(date.today(), own, "Git branch: main, no changes")
         tested = runner.pytest(case.root)
         sources = Sources(case.root, is_test_path)
         run = read_test_run(command, tested.code, tested.output, 0.0)
         briefing = brief(gather(run, sources), sources, self._count, WIDE_BRIEFING_TOKENS)
         asked = load("fix/tools", complaint="", command=command, failures=briefing.failures, code=briefing.code)
-        place = load("environment", date=date.today().isoformat(), cwd=str(case.root), git=self._git)
-        old, new = case.bug.repair()
-        if run.green or old not in asked:
+        environment = load("environment", date=place.day.isoformat(), cwd=str(case.root), git=place.git)
+        pair = case.bug.repair()
+        if run.green or pair[0] not in asked:
             return None
+        old, new = self._quoter.shortened(pair, case.bug.text)
         turns = Gemma4Turns(self._encoder, self._tokens)
-        turns.user(f"{place}\n\n{asked}")
+        turns.user(f"{environment}\n\n{asked}".replace(own, place.parent))
         turns.open_model()
         turns.thought("")
         prompt = (*self._static, *turns.ids())
@@ -209,7 +230,7 @@ def generate(tokenizer: Tokenizer, runner: Runner, seed: int, manner: Manner, ch
     first: FirstAnswers | None = None
     for case in cases(runner, seed, choice):
         if first and chance.random() >= _WHOLE_SESSIONS:
-            sample = first.record(case, runner, _command(case, chance))
+            sample = first.record(case, runner, _command(case, chance), Place.drawn(chance))
             if sample is not None:
                 yield sample
             continue

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from training.bugs import KINDS, Bug, inject
+from training.quotations import Pair
 from training.specimens import Specimen, find
-
-Pair = tuple[str, str]
-"""Text of a file, and what comes in its place."""
 
 
 @dataclass(frozen=True, slots=True)

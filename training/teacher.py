@@ -15,8 +15,9 @@ from agent.model.formats.gemma4_turns import Gemma4Turns
 from agent.model.formats.literal import LiteralEncoder
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats, TokensDecoded
 from inference.tokenizer import Tokenizer
+from training.quotations import Pair, Quoter
 from training.repositories import Case
-from training.slips import Pair, Slip, differences
+from training.slips import Slip, differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Teacher:
         self.tokenizer = tokenizer
         self.tokens = Gemma4Tokens.of(tokenizer)
         self.heard: list[tuple[Request, list[int]]] = []
+        self.quoter = Quoter(LiteralEncoder(tokenizer).encode, tokenizer.piece)
         self._answers = answers
 
     async def start(self) -> None:
@@ -90,9 +92,11 @@ def with_tools(case: Case, *, thinks: bool, slip: Slip | None = None) -> list[An
     """Change the place, which the prompt shows, and tell what was changed; perhaps after a change that was wrong."""
 
     def mend(teacher: Teacher, request: Request) -> list[int]:
-        pairs = differences((case.root / case.path).read_text(), case.specimen.text) if slip else (case.bug.repair(),)
+        text = (case.root / case.path).read_text()
+        pairs = differences(text, case.specimen.text) if slip else (case.bug.repair(),)
         if not pairs or any(old not in teacher.prompt(request) for old, _ in pairs):
             return []  # nobody could know
+        pairs = [teacher.quoter.shortened(pair, text) for pair in pairs]
         thought = f"The mistake is in this line:\n{case.bug.repair()[0].strip()}" if thinks else ""
         return change(teacher, thought, pairs)
 
@@ -101,12 +105,17 @@ def with_tools(case: Case, *, thinks: bool, slip: Slip | None = None) -> list[An
         return teacher.call("edit", thought, path=case.path, replacements=replacements)
 
     def tell(teacher: Teacher, _: Request) -> list[int]:
-        return teacher.words(f"Corrected {case.path}.")
+        return teacher.words("Corrected.")
 
     answers = [Answer(mend), Answer(tell)]
     if slip is None:
         return answers
-    wrong = Answer(lambda teacher, _: change(teacher, "", (slip.pair,)), learnt=False)
+
+    def err(teacher: Teacher, _: Request) -> list[int]:
+        pair = slip.pair if slip.refused else teacher.quoter.shortened(slip.pair, case.bug.text)
+        return change(teacher, "", (pair,))
+
+    wrong = Answer(err, learnt=False)
     return [wrong, *answers] if slip.refused else [wrong, Answer(tell), *answers]
 
 

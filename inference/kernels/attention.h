@@ -2,7 +2,8 @@
 //
 // The way of FlashAttention (Dao et al., 2022): the memory is taken in stretches, and the sums so far are made smaller
 // whenever a larger score turns up. Lanes are queries: all heads that share keys and values, and neighbouring positions.
-// So keys and values are used in the order in which they stand, and no number is summed up across lanes.
+// So keys and values are used in the order in which they stand, and no number is summed up across lanes. Of a few queries
+// one is taken after the other, and lanes are numbers of a head.
 #pragma once
 
 #include "quantized_matmul.h"
@@ -207,16 +208,158 @@ void attend_stretch(const kernel_attention * a, const Division & d, const Block 
     multiply_floats<I, VECTORS>(rows, 1, a->d_v, scores, block.values, a->d_v, STRETCH, shrunk);
 }
 
+// LANES numbers of a row from the i-th on, as floats.
+template <class I, kernel_type TYPE>
+INLINE typename I::F numbers(const char * row, int64_t i) {
+    if (TYPE == KERNEL_F16) {
+        return I::load_halves(row + 2 * i);
+    }
+    const char * block = row + i / 32 * 34;
+    return I::mul(I::floats(half_at(block)), I::load_bytes(block + 2 + i % 32));
+}
+
+// The scores of one query for the first `count` of STRETCH keys, that of hidden ones and behind the end next to nothing;
+// the largest of them, or `top`. Four keys at a time, so that one sum need not wait for the last.
+template <class I, kernel_type TYPE>
+float score_keys(const kernel_attention * a, const float * q, const char * keys, int64_t count, const char * mask,
+                 float top, float * scores) {
+    constexpr int AT_ONCE = 4;
+    for (int64_t p = 0; p < count; p += AT_ONCE) {
+        const char * row[AT_ONCE];
+        typename I::F sum[AT_ONCE];
+        for (int i = 0; i < AT_ONCE; i++) {
+            row[i] = keys + (size_t) (p + i < count ? p + i : p) * a->k_row;
+            sum[i] = I::floats(0.0f);
+        }
+        for (int64_t n = 0; n < a->d_k; n += I::LANES) {
+            const typename I::F part = I::load_floats(q + n);
+            for (int i = 0; i < AT_ONCE; i++) {
+                sum[i] = I::fma(part, numbers<I, TYPE>(row[i], n), sum[i]);
+            }
+        }
+        for (int i = 0; i < AT_ONCE; i++) {
+            scores[p + i] = I::total(sum[i]);
+        }
+    }
+    for (int64_t p = 0; p < STRETCH; p++) {
+        const float shown = p < count ? scores[p] + (mask ? half_at(mask + 2 * p) : 0.0f) : -INFINITY;
+        scores[p] = shown < LOWEST ? 2 * LOWEST : shown;
+        top = scores[p] > top ? scores[p] : top;
+    }
+    return top;
+}
+
+// values = shrunk * values + the sum of `count` rows, each times its weight.
+template <class I, kernel_type TYPE>
+void add_rows(const kernel_attention * a, const float * weights, const char * rows, int64_t count, float shrunk,
+              float * values) {
+    constexpr int AT_ONCE = 8; // vectors that stay in registers
+    for (int64_t from = 0; from < a->d_v; from += AT_ONCE * I::LANES) {
+        const int64_t left = (a->d_v - from) / I::LANES, vectors = left < AT_ONCE ? left : AT_ONCE;
+        typename I::F sum[AT_ONCE];
+        for (int64_t n = 0; n < vectors; n++) {
+            sum[n] = I::mul(I::floats(shrunk), I::load_floats(values + from + n * I::LANES));
+        }
+        for (int64_t p = 0; p < count; p++) {
+            const typename I::F weight = I::floats(weights[p]);
+            for (int64_t n = 0; n < vectors; n++) {
+                sum[n] = I::fma(weight, numbers<I, TYPE>(rows + (size_t) p * a->v_row, from + n * I::LANES), sum[n]);
+            }
+        }
+        for (int64_t n = 0; n < vectors; n++) {
+            I::store(values + from + n * I::LANES, sum[n]);
+        }
+    }
+}
+
+// Whether queries are so few that as lanes they would leave most of a vector with nothing to do.
+template <class I>
+bool few(const kernel_attention * a) {
+    return 4 * a->n_q * (a->heads / a->kv_heads) <= I::LANES;
+}
+
+// What `attend_stretch` does, for the one query of a lane; its sums are kept together in `values`, then weight and top.
+template <class I>
+void attend_alone(const kernel_attention * a, const float * q, const char * mask, int64_t count, const char * keys,
+                  const char * rows, float * values) {
+    float scores[STRETCH + 4];
+    float * weight = values + a->d_v, * top = weight + 1;
+    const auto score = a->k_type == KERNEL_F16 ? score_keys<I, KERNEL_F16> : score_keys<I, KERNEL_Q8_0>;
+    const float largest = score(a, q, keys, count, mask, *top, scores);
+    const float shrunk = weight_of(*top - largest);
+    float sums[16] = {0};
+    for (int64_t p = 0; p < STRETCH; p += 16) {
+        for (int64_t lane = 0; lane < 16; lane++) {
+            scores[p + lane] = weight_of(scores[p + lane] - largest);
+            sums[lane] += scores[p + lane];
+        }
+    }
+    *weight *= shrunk;
+    for (int lane = 0; lane < 16; lane++) {
+        *weight += sums[lane];
+    }
+    *top = largest;
+    const auto add = a->v_type == KERNEL_F16 ? add_rows<I, KERNEL_F16> : add_rows<I, KERNEL_Q8_0>;
+    add(a, scores, rows, count, shrunk, values);
+}
+
+// Which queries a job has: `count` positions from `first` on of the heads that share the KV head `head`.
+struct Job {
+    int64_t stream, head, first, count;
+
+    static Job of(const kernel_attention * a, const Division & d, int64_t job) {
+        const int64_t first = job % d.tiles * d.positions;
+        return {job / (d.tiles * a->kv_heads), job / d.tiles % a->kv_heads, first,
+                first + d.positions < a->n_q ? d.positions : a->n_q - first};
+    }
+
+    // The numbers of a lane's query.
+    const float * query(const kernel_attention * a, const Division & d, int64_t lane) const {
+        const size_t position = (size_t) (first + lane / d.group), of_group = (size_t) (head * d.group + lane % d.group);
+        return (const float *) (a->q + position * a->q_row + of_group * a->q_head + (size_t) stream * a->q_stream);
+    }
+};
+
+// One job's part of the KV memory, whose queries are few: from position `begin` to `end`.
+template <class I>
+void attend_few(const kernel_attention * a, const Division & d, const Job & job, int64_t begin, int64_t end,
+                const char * k, const char * v, const char * mask, float * sums, float * q) {
+    const int64_t lanes = job.count * d.group;
+    for (int64_t lane = 0; lane < lanes; lane++) {
+        const float * from = job.query(a, d, lane);
+        for (int64_t n = 0; n < a->d_k; n++) {
+            q[lane * a->d_k + n] = from[n] * a->scale;
+        }
+        float * values = sums + lane * (a->d_v + 2);
+        memset(values, 0, (size_t) (a->d_v + 1) * sizeof(float));
+        values[a->d_v + 1] = LOWEST;
+    }
+    for (int64_t from = begin; from < end; from += STRETCH) {
+        const int64_t count = end - from < STRETCH ? end - from : STRETCH;
+        if (mask && sight(a, mask, job.count, from, count) == NOTHING) {
+            continue;
+        }
+        for (int64_t lane = 0; lane < lanes; lane++) {
+            const char * seen = mask ? mask + lane / d.group * a->mask_row + 2 * from : nullptr;
+            attend_alone<I>(a, q + lane * a->d_k, seen, count, k + (size_t) from * a->k_row, v + (size_t) from * a->v_row,
+                            sums + lane * (a->d_v + 2));
+        }
+    }
+}
+
 // One job's part of the KV memory.
 template <class I>
-void attend_part(const kernel_attention * a, const Division & d, int64_t job, int64_t part, float * sums, float * scratch) {
-    const int64_t stream = job / (d.tiles * a->kv_heads), head = job / d.tiles % a->kv_heads;
-    const int64_t first = job % d.tiles * d.positions;
-    const int64_t queries = first + d.positions < a->n_q ? d.positions : a->n_q - first;
+void attend_part(const kernel_attention * a, const Division & d, int64_t number, int64_t part, float * sums, float * scratch) {
+    const Job job = Job::of(a, d, number);
     const int64_t begin = part * d.part, end = begin + d.part < a->n_kv ? begin + d.part : a->n_kv;
-    const char * k = a->k + (size_t) head * a->k_head + (size_t) stream * a->k_stream;
-    const char * v = a->v + (size_t) head * a->v_head + (size_t) stream * a->v_stream;
-    const char * mask = a->mask ? a->mask + (size_t) first * a->mask_row + (size_t) stream * a->mask_stream : nullptr;
+    const char * k = a->k + (size_t) job.head * a->k_head + (size_t) job.stream * a->k_stream;
+    const char * v = a->v + (size_t) job.head * a->v_head + (size_t) job.stream * a->v_stream;
+    const char * mask =
+        a->mask ? a->mask + (size_t) job.first * a->mask_row + (size_t) job.stream * a->mask_stream : nullptr;
+    if (few<I>(a)) {
+        attend_few<I>(a, d, job, begin, end, k, v, mask, sums, scratch);
+        return;
+    }
     float * keys = scratch, * rows = keys + STRETCH * a->d_k, * scores = rows + STRETCH * a->d_v;
     float * q = scores + STRETCH * 2 * I::LANES;
 
@@ -226,19 +369,17 @@ void attend_part(const kernel_attention * a, const Division & d, int64_t job, in
         memset(block.values, 0, (size_t) (block.width * (a->d_v + 1)) * sizeof(float));
         for (int64_t i = 0; i < block.width; i++) {
             block.tops[i] = LOWEST;
-            if (lane + i < queries * d.group) {
-                const size_t position = (size_t) (first + (lane + i) / d.group);
-                const size_t of_group = (size_t) (head * d.group + (lane + i) % d.group);
-                const char * at = a->q + position * a->q_row + of_group * a->q_head + (size_t) stream * a->q_stream;
+            if (lane + i < job.count * d.group) {
+                const float * from = job.query(a, d, lane + i);
                 for (int64_t n = 0; n < a->d_k; n++) {
-                    block.q[n * block.width + i] = ((const float *) at)[n] * a->scale;
+                    block.q[n * block.width + i] = from[n] * a->scale;
                 }
             }
         }
     }
     for (int64_t from = begin; from < end; from += STRETCH) {
         const int64_t count = end - from < STRETCH ? end - from : STRETCH;
-        const Sight seen = mask ? sight(a, mask, queries, from, count) : ALL;
+        const Sight seen = mask ? sight(a, mask, job.count, from, count) : ALL;
         if (seen == NOTHING) {
             continue;
         }
@@ -247,33 +388,37 @@ void attend_part(const kernel_attention * a, const Division & d, int64_t job, in
         for (int64_t lane = 0; lane < d.lanes; lane += 2 * I::LANES) {
             const Block block = d.block<I>(a, lane, q, sums);
             const auto attend = block.width > I::LANES ? attend_stretch<I, 2> : attend_stretch<I, 1>;
-            attend(a, d, block, seen == SOME ? mask : nullptr, queries, from, count, keys, rows, scores);
+            attend(a, d, block, seen == SOME ? mask : nullptr, job.count, from, count, keys, rows, scores);
         }
     }
 }
 
 // Bring the parts of a job together, and write what its queries get.
 template <class I>
-void finish(const kernel_attention * a, const Division & d, int64_t job, float * sums) {
-    const int64_t stream = job / (d.tiles * a->kv_heads), head = job / d.tiles % a->kv_heads;
-    const int64_t first = job % d.tiles * d.positions;
-    const int64_t queries = first + d.positions < a->n_q ? d.positions : a->n_q - first;
+void finish(const kernel_attention * a, const Division & d, int64_t number, float * sums) {
+    const Job job = Job::of(a, d, number);
     const int64_t size = d.sums(a);
-    for (int64_t lane = 0; lane < queries * d.group; lane++) {
-        const Block block = d.block<I>(a, lane / (2 * I::LANES) * (2 * I::LANES), nullptr, sums);
-        const int64_t in_block = lane - block.first;
-        const float * weights = block.weights + in_block, * tops = block.tops + in_block, * values = block.values + in_block;
+    for (int64_t lane = 0; lane < job.count * d.group; lane++) {
+        const float * values = sums + lane * (a->d_v + 2), * weights = values + a->d_v, * tops = weights + 1;
+        int64_t step = 1; // from one number of a lane to the next
+        if (!few<I>(a)) {
+            const Block block = d.block<I>(a, lane / (2 * I::LANES) * (2 * I::LANES), nullptr, sums);
+            const int64_t in_block = lane - block.first;
+            values = block.values + in_block, weights = block.weights + in_block, tops = block.tops + in_block;
+            step = block.width;
+        }
         float top = LOWEST, weight = 0.0f;
         for (int64_t part = 0; part < d.parts; part++) {
             top = tops[part * size] > top ? tops[part * size] : top;
         }
-        const int64_t place = (stream * a->n_q + first + lane / d.group) * a->heads + head * d.group + lane % d.group;
+        const int64_t place =
+            (job.stream * a->n_q + job.first + lane / d.group) * a->heads + job.head * d.group + lane % d.group;
         float * out = a->out + place * a->d_v;
         for (int64_t part = 0; part < d.parts; part++) {
             const float share = weight_of(tops[part * size] - top);
             weight += share * weights[part * size];
             for (int64_t i = 0; i < a->d_v; i++) {
-                out[i] = (part ? out[i] : 0.0f) + share * values[part * size + i * block.width];
+                out[i] = (part ? out[i] : 0.0f) + share * values[part * size + i * step];
             }
         }
         const float inverse = weight > 0 ? 1 / weight : weight; // nothing to see gives 0, what is no number stays none
@@ -287,11 +432,9 @@ inline bool reads(kernel_type type, int64_t length) {
     return (type == KERNEL_F16 && length % 16 == 0) || (type == KERNEL_Q8_0 && length % 32 == 0);
 }
 
-// With one query and few heads that share keys, most lanes would have nothing to do.
 template <class I>
 int attends(const kernel_attention * a) {
-    return reads(a->k_type, a->d_k) && reads(a->v_type, a->d_v) && a->heads % a->kv_heads == 0
-        && 8 * a->n_q * (a->heads / a->kv_heads) >= I::LANES;
+    return reads(a->k_type, a->d_k) && reads(a->v_type, a->d_v) && a->heads % a->kv_heads == 0;
 }
 
 // An attention with all threads of the team, of which there may be less than the `n_threads` that it is divided for.

@@ -118,6 +118,12 @@ struct Avx2 {
         }
     }
 
+    OP float total(F f) {
+        __m128 sum = _mm_add_ps(_mm256_castps256_ps128(f), _mm256_extractf128_ps(f, 1));
+        sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
+        return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
+    }
+
     OP float largest(const float * x) {
         const F sign = floats(-0.0f);
         F top = _mm256_andnot_ps(sign, load_floats(x));

@@ -104,6 +104,8 @@ struct Avx512 {
         dots_at_once<Avx512, rows, from, to>(w, q, sum);
     }
 
+    OP float total(F f) { return _mm512_reduce_add_ps(f); }
+
     OP float largest(const float * x) {
         const F a = load_floats(x), b = load_floats(x + 16);
         return _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));

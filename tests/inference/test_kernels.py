@@ -219,7 +219,10 @@ ATTENTIONS = [
     Attention(4, 4, 64, 32, 16, 65),  # every head has a memory of its own
     Attention(16, 2, 32, 48, 1, 800),
     Attention(6, 2, 64, 64, 100, 129, streams=3),
+    *(Attention(4, 4, 64, 64, queries, 1111) for queries in (1, 2, 4, 5)),  # few queries, one after the other
+    Attention(4, 2, 32, 288, 1, 67, streams=2),
 ]
+FEW_AND_MANY = [Attention(4, 4, 64, 64, 4, 400), Attention(8, 2, 64, 64, 20, 400)]
 
 
 @pytest.mark.parametrize("size", ATTENTIONS, ids=str)
@@ -243,8 +246,8 @@ def quantised(rows: Halves) -> tuple[Weights, Floats]:
 
 
 @pytest.mark.parametrize("which", ["keys", "values", "both"])
-def test_a_memory_may_be_quantised(kernels: NativeKernels, instructions: str, which: str) -> None:
-    size = Attention(8, 2, 128, 64, 20, 400)
+@pytest.mark.parametrize("size", [Attention(8, 2, 128, 64, 20, 400), Attention(2, 2, 128, 64, 1, 400)], ids=str)
+def test_a_memory_may_be_quantised(kernels: NativeKernels, instructions: str, which: str, size: Attention) -> None:
     q, keys, values = size.draw()
     mask = size.mask(300)
     given_keys, meant_keys = quantised(keys) if which != "values" else (keys, keys)
@@ -253,8 +256,8 @@ def test_a_memory_may_be_quantised(kernels: NativeKernels, instructions: str, wh
     assert np.abs(found - attended(q, meant_keys, meant_values, mask, 0.1)).max() < 2e-5
 
 
-def test_scores_may_be_large_or_without_use(kernels: NativeKernels, instructions: str) -> None:
-    size = Attention(8, 2, 64, 64, 20, 400)
+@pytest.mark.parametrize("size", FEW_AND_MANY, ids=str)
+def test_scores_may_be_large_or_without_use(kernels: NativeKernels, instructions: str, size: Attention) -> None:
     q, k, v = size.draw()
     mask = size.mask(1000)
     for factor in (0.0, 1e-3, 50.0):
@@ -262,30 +265,25 @@ def test_scores_may_be_large_or_without_use(kernels: NativeKernels, instructions
         assert np.abs(found - attended(q, k, v, mask, factor)).max() < 1e-3
 
 
+@pytest.mark.parametrize("size", FEW_AND_MANY, ids=str)
 def test_who_sees_nothing_gets_zeros_and_who_sees_no_number_gets_none(
-    kernels: NativeKernels, instructions: str
+    kernels: NativeKernels, instructions: str, size: Attention
 ) -> None:
-    size = Attention(8, 2, 64, 64, 20, 400)
     q, k, v = size.draw()
     mask = size.mask(1000)
     clean = kernels.attend(q, k, v, mask, 0.1, instructions=instructions, n_threads=2)
     mask[0, 3] = -np.inf
-    q[0, 5, 2] = np.nan
+    q[0, 1, 2] = np.nan
     found = kernels.attend(q, k, v, mask, 0.1, instructions=instructions, n_threads=2)
     assert (found[0, 3] == 0).all()
-    assert np.isnan(found[0, 5, 2]).all()
-    others = np.ones((20, 8), bool)
-    others[3], others[5, 2] = False, False
+    assert np.isnan(found[0, 1, 2]).all()
+    others = np.ones((size.n_q, size.heads), bool)
+    others[3], others[1, 2] = False, False
     assert np.abs(found[0][others] - clean[0][others]).max() < 1e-6
 
 
-def test_an_attention_with_too_little_to_do_is_left_to_llama_cpp(kernels: NativeKernels, instructions: str) -> None:
-    alone = Attention(2, 2, 64, 64, 1, 400)
-    for size in (
-        *([alone] if instructions == "avx512" else []),
-        Attention(8, 1, 60, 64, 9, 400),
-        Attention(3, 2, 64, 64, 99, 400),
-    ):
+def test_other_attentions_are_left_to_llama_cpp(kernels: NativeKernels, instructions: str) -> None:
+    for size in (Attention(8, 1, 60, 64, 9, 400), Attention(3, 2, 64, 64, 99, 400)):
         q, k, v = size.draw()
         with pytest.raises(ValueError, match="no attention"):
             kernels.attend(q, k, v, None, 0.1, instructions=instructions)
