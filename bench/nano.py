@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -75,13 +77,26 @@ def repair(args: argparse.Namespace) -> bool:
     flags = ["--model", args.model, "--max-seconds", str(args.seconds), "--seed", str(args.seed)]
     if not args.as_users_do:
         flags.append("--only-model")
-    with Runner() as runner:
-        for case in unseen(runner, args, args.count):
-            result, seconds = agent_fix(case.root, TESTS, *flags)
+    with Runner() as runner, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.at_once) as pool:
+
+        def fix(number: int, case: Case) -> None:
+            root = Path(folder) / str(number) / case.root.name
+            result, seconds = agent_fix(root, TESTS, *flags)
+            shutil.rmtree(root)
             green = result["exit_code"] == 0
             solved[case.bug.kind].append(green)
             told = {"kind": case.bug.kind, "function": case.specimen.name, "solved": green}
             print(json.dumps({**told, "seconds": round(seconds, 1), "attempts": result["attempts"]}), flush=True)
+
+        running: list[Future[None]] = []
+        for number, case in enumerate(unseen(runner, args, args.count)):
+            shutil.copytree(
+                case.root, Path(folder) / str(number) / case.root.name
+            )  # the case's own folder is used again
+            running.append(pool.submit(fix, number, case))
+            wait(running[: -args.at_once])
+        for each in running:
+            each.result()
     for kind in KINDS:
         if solved[kind]:
             report(f"{kind}: repaired", sum(solved[kind]) / len(solved[kind]), f"of {len(solved[kind])}")
@@ -199,6 +214,9 @@ def main() -> int:
     parser.add_argument("--model", default="gemma4-nano", help="a name, or the path of a target with its drafter")
     parser.add_argument("--count", type=int, default=200, help="repositories that are repaired")
     parser.add_argument("--seconds", type=int, default=60, help="for each of them")
+    parser.add_argument(
+        "--at-once", type=int, default=1, help="so many repositories, of which each has less of the machine"
+    )
     parser.add_argument("--as-users-do", action="store_true", help="also what failures name may repair them")
     parser.add_argument("--drafts", type=int, default=40, help="sessions that are decoded with drafts")
     parser.add_argument("--threads", type=int, default=physical_cores(), help="for these; the other parts choose")

@@ -16,6 +16,7 @@ from tests.constructed_gemma4 import small_vocabulary
 from training.bugs import Bug
 from training.cut import open_tokenizer, write_vocabulary
 from training.drills import Writer, drills, repeats, texts
+from training.quotations import Quoter
 from training.repositories import lay_out
 from training.runner import Runner
 from training.samples import Sample, read_samples, write_samples
@@ -58,6 +59,10 @@ def said(sample: Sample, tokenizer: LlamaCppTokenizer) -> list[str]:
     return [text_of(sample.ids[start:end], tokenizer) for start, end in sample.said]
 
 
+def quoted(bug: Bug, tokenizer: LlamaCppTokenizer) -> tuple[str, str]:
+    return Quoter(tokenizer.encode, tokenizer.piece).shortened(bug.repair(), bug.text)
+
+
 @pytest.mark.parametrize("thinks", [False, True])
 def test_a_session_with_tools_changes_and_tells(
     specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path, thinks: bool
@@ -65,11 +70,11 @@ def test_a_session_with_tools_changes_and_tells(
     sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, Manner(thinks=thinks))
     assert sample is not None
     mend, tell = said(sample, tokenizer)
-    old, new = bug.repair()
+    old, new = quoted(bug, tokenizer)
     assert mend.endswith("<|tool_response>")
     assert f'find:<|"|>{old}<|"|>,replace:<|"|>{new}<|"|>' in mend
     assert ("The mistake is in this line" in mend) is thinks
-    assert tell.endswith("<turn|>")
+    assert tell == "Corrected.<turn|>"
     assert 0 < sample.static < sample.said[0][0]
     whole = text_of(sample.ids, tokenizer)
     assert whole.startswith("<bos><|turn>system\n")
@@ -83,20 +88,22 @@ def test_a_session_with_tools_changes_and_tells(
 def test_what_is_gone_on_from_is_not_learnt(
     specimen: Specimen, bug: Bug, tokenizer: LlamaCppTokenizer, runner: Runner, tmp_path: Path, refused: bool
 ) -> None:
-    old, new = bug.repair()
-    wrong = Slip((old, old) if refused else (old, old.replace("<=", ">").replace(">=", "<")), refused)
+    old, _ = bug.repair()
+    wrong = Slip((old, old), refused)
     if not refused:
         found = [slip(specimen, bug, random.Random(seed)) for seed in range(20)]
         wrong = next(each for each in found if each and not each.refused)
     sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, slip=wrong)
     assert sample is not None
     whole, learnt = text_of(sample.ids, tokenizer), said(sample, tokenizer)
-    assert f'replace:<|"|>{wrong.pair[1]}<|"|>' in whole
-    assert f'replace:<|"|>{wrong.pair[1]}<|"|>' not in "".join(learnt)
+    wrongly = wrong.pair if refused else Quoter(tokenizer.encode, tokenizer.piece).shortened(wrong.pair, bug.text)
+    call = f'find:<|"|>{wrongly[0]}<|"|>,replace:<|"|>{wrongly[1]}<|"|>'
+    assert call in whole
+    assert call not in "".join(learnt)
     assert ("nothing would change" in whole) is refused
     assert ("still fails" in whole) is not refused
     assert "find:" in learnt[-2]
-    assert f'replace:<|"|>{new}<|"|>' in learnt[-2] or not refused
+    assert f'replace:<|"|>{quoted(bug, tokenizer)[1]}<|"|>' in learnt[-2] or not refused
 
 
 def test_the_first_answer_alone_is_the_one_of_a_whole_session(
@@ -158,7 +165,7 @@ def test_drills_say_what_their_question_holds(tokenizer: LlamaCppTokenizer) -> N
         assert len(olds) > 1 or sample.kind != "drill several"
         code = question.split("```python\n")[1].split("\n```")[0]
         for old, new in zip(olds, (piece.split("<|")[0] for piece in answer.split('replace:<|"|>')[1:]), strict=True):
-            assert code.split("\n").count(old) == 1
+            assert code.count(old) == 1
             code = code.replace(old, new)
         assert code in SOURCE.path.read_text()
 
