@@ -6,7 +6,7 @@ arrays; no PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -18,8 +18,11 @@ from training.samples import Sample
 CHANGED_WEIGHT = 6.0
 """What a token counts where a replacement differs from what it replaces: one or two stand among dozens of copied ones.
 
-Without it the small target finds the line and copies it unchanged.
+Without it the small target finds the place and copies it unchanged.
 """
+
+QUOTED_WEIGHT = 3.0
+"""What a token counts that says which place is changed: a few stand among dozens that are the same in every call."""
 
 _QUOTE = 52  # around every text in a call
 _POOL = 8  # batches' worth of samples that are sorted by length, so that little is padded
@@ -161,9 +164,15 @@ def make_batch(samples: Sequence[Sample]) -> Batch:
         size = len(sample.ids)
         ids[row, :size] = sample.ids
         weights[row, :size] = sample.mask
+        weights[row, quoted(sample)] = QUOTED_WEIGHT
         weights[row, changed(sample)] = CHANGED_WEIGHT
     shared = min(sample.static for sample in samples)
     return Batch(ids, weights, shared if (ids[:, :shared] == ids[0, :shared]).all() else 0)
+
+
+def quoted(sample: Sample) -> list[int]:
+    """Where in the sample an edit quotes what it changes, the end of the quotation included."""
+    return [place for old, _ in _edits(sample) for place in old]
 
 
 def changed(sample: Sample) -> list[int]:
@@ -172,18 +181,23 @@ def changed(sample: Sample) -> list[int]:
     Where something is only left out, that is the id behind the gap.
     """
     found: list[int] = []
+    for old_places, new_places in _edits(sample):
+        old, new = ([sample.ids[place] for place in places] for places in (old_places, new_places))
+        shorter = min(len(new), len(old))
+        before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
+        behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
+        found += new_places[before : max(before + 1, len(new) - behind)]
+    return found
+
+
+def _edits(sample: Sample) -> Iterator[tuple[range, range]]:
+    """Of each edit the places of what is found and of what replaces it, with the quotation marks behind them."""
     for start, end in sample.said:
         quotes = [place for place in range(start, end) if sample.ids[place] == _QUOTE]
         # The path comes first, then what is found and what replaces it, for each edit.
         for first in range(2, len(quotes) - 3, 4):
-            old = sample.ids[quotes[first] + 1 : quotes[first + 1] + 1]
-            new = sample.ids[quotes[first + 2] + 1 : quotes[first + 3] + 1]
-            shorter = min(len(new), len(old))
-            before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
-            behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
-            place = quotes[first + 2] + 1
-            found += range(place + before, place + max(before + 1, len(new) - behind))
-    return found
+            marks = quotes[first : first + 4]
+            yield range(marks[0] + 1, marks[1] + 1), range(marks[2] + 1, marks[3] + 1)
 
 
 def _padded(size: int) -> int:

@@ -7,7 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from training.batches import CHANGED_WEIGHT, CURRICULUM, GOING_ON, Batches, Stage, changed, make_batch
+from training.batches import (
+    CHANGED_WEIGHT,
+    CURRICULUM,
+    GOING_ON,
+    QUOTED_WEIGHT,
+    Batches,
+    Stage,
+    changed,
+    make_batch,
+    quoted,
+)  # fmt: skip
 from training.samples import Sample
 
 GROUPS = {
@@ -78,6 +88,8 @@ def test_where_a_replacement_differs_counts_most(
     assert tuple(ids[place] for place in changed(sample)) == differs
     weights = make_batch([sample]).weights[0]
     assert (weights == np.float32(CHANGED_WEIGHT)).sum() == len(differs)
+    assert tuple(ids[place] for place in quoted(sample)) == (*old, 52)
+    assert (weights == np.float32(QUOTED_WEIGHT)).sum() == len(old) + 1
 
 
 def test_what_a_batch_shares_counts_as_nothing() -> None:
