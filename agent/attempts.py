@@ -8,12 +8,13 @@ nobody has to write: what the model would rather have read at one place (``agent
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
 MOST_CHANGES = 12  # where one of them is right, it is mostly among the first
+_PLACES = 4  # that are tried before the next answer that may change anything
 FEW_CHANGES = 3  # where tests hang, each wrong one costs seconds of waiting, and a line anew hardly more
 
 
@@ -26,13 +27,14 @@ class Shape(StrEnum):
     LINE = "line"  # like ANEW, but behind the present lines down to one: only that line is written, the rest is kept
     FREE = "free"
     CHANGE = "change"  # a small change of the present code; the model writes nothing
+    PLACE = "place"  # with tools, but the first answers can change one suspected place only
     STATED = "stated"  # a repair that the failure itself names (an import, a bracket); the model is not even asked
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try. ``target`` is the suspect (0: the likeliest) that is rewritten; ``line`` counts its body's lines from 0,
-    and of stated repairs and small changes which one it is, the likeliest first.
+    and of stated repairs, small changes and places which one it is, the likeliest first.
 
     ``feedback`` goes on from the last answer and its failure; otherwise transcript and files start afresh. ``wide``
     ones are shown more suspects than the likeliest.
@@ -100,13 +102,20 @@ def _line_by_line(lines: int, temperature: float) -> Iterator[Attempt]:
         yield Attempt(f"line {line + 1} anew", temperature, Shape.LINE, line=line)
 
 
-def tool_attempts() -> Iterator[Attempt]:
-    """For models that use tools; endless.
+def tool_attempts(places: int = 0, quick: Callable[[], bool] = lambda: True) -> Iterator[Attempt]:
+    """For models that use tools; endless. ``places`` is how many places are suspected, ``quick`` says whether answers
+    come so quickly that many can be had.
 
     Who was told twice what fails and did not mend it starts afresh; from then on new samples come more often than
-    going on from a wrong one, which has to find two mistakes.
+    going on from a wrong one, which has to find two mistakes. Most of them are held to one place each: drawn freely,
+    they would come back to the same few.
     """
     afresh, told = Attempt("with tools", None), Attempt("the failure fed back", None, feedback=True)
     yield from (afresh, told, told)
+    number = 0
     while True:
-        yield from (afresh, afresh, told)
+        for after in (afresh, afresh, told):
+            for _ in range(_PLACES if places and after is afresh and quick() else 0):
+                yield Attempt("at another place", None, Shape.PLACE, line=number % places)
+                number += 1
+            yield after

@@ -5,6 +5,7 @@ Which tries are made in which order is ``agent.attempts``'s matter; what is kept
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +57,8 @@ _LONG_BODY = 12  # lines; on two cores a small model writes one a second
 _TOOL_TURNS = 16
 # Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
 _WARMER, _WARMEST = 0.1, 0.6
+_QUICK_ANSWER = 5.0  # seconds
+_AMONG_OTHERS = 4  # places that no failure names, between two rounds of those that one does
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +278,11 @@ class ToolRepair(Repair):
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
         self._repeated = 0  # more often than something new was tried
+        self._places = _places(bench)
+        self._answers, self._answering = 0, 0.0  # how many, and their seconds
 
     async def _asking(self) -> AsyncIterator[Attempt]:
-        for attempt in tool_attempts():
+        for attempt in tool_attempts(len(self._places), lambda: self._answering < _QUICK_ANSWER * self._answers):
             yield attempt
 
     async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
@@ -287,8 +292,10 @@ class ToolRepair(Repair):
         limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         text = self._begin(attempt)
-        first = replace(response, quotable=self._quotable())
+        first = replace(response, quotable=self._quotable(attempt))
+        began = time.monotonic()
         await self._ask(text, RunOptions(limits, response, first))
+        self._answers, self._answering = self._answers + 1, self._answering + time.monotonic() - began
         self._protect_tests()
         changes = tuple(self._bench.session.changes_since(self._start))
         if changes == before:
@@ -306,8 +313,8 @@ class ToolRepair(Repair):
             self._bench.session.show_file(path, self._bench.sources.content(path))
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
-    def _quotable(self) -> Quotable | None:
-        """What the first answers can edit: the files that the prompt shows, as they are now.
+    def _quotable(self, attempt: Attempt) -> Quotable | None:
+        """What the first answers can edit: the files that the prompt shows, as they are now, or one place in them.
 
         Nothing is held to once the model has used other tools than edits: it may have read other files.
         """
@@ -318,7 +325,8 @@ class ToolRepair(Repair):
             return None
         contents = {path: _content(bench.sources.root / path) or b"" for path in bench.wide.paths}
         files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
-        return Quotable(EditTool.name, "path", "find", files) if files else None
+        parts = (self._places[attempt.line],) if attempt.shape is Shape.PLACE else ()
+        return Quotable(EditTool.name, "path", "find", files, parts) if files else None
 
     def _protect_tests(self) -> None:
         """Tests that a command changed are put back: the judge must not be bent."""
@@ -328,6 +336,39 @@ class ToolRepair(Repair):
             if path not in allowed and content is not None and _content(target) != content:
                 target.write_bytes(content)
                 self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
+
+
+def _places(bench: Workbench) -> list[tuple[str, str]]:
+    """Places to change, as paths and lines: those that the failures name, again and again between the other lines of
+    the code that the prompt shows."""
+    sources, shown = bench.sources, bench.wide.shown
+    named = [
+        (path, line)
+        for failure, _ in bench.evidence.tests
+        for path, line in reversed(sources.places(failure))
+        if path in bench.wide.paths
+    ]
+    others: list[tuple[str, int]] = []
+    for suspect in shown:
+        if suspect.symbol is not None:
+            others += [(suspect.path, suspect.symbol.start_line + at) for at in body_lines(suspect, sources)]
+            others.append((suspect.path, suspect.symbol.line))
+    others += [(path, 1) for path in bench.wide.paths]  # where an import may be missing
+    first = [each for each in (_piece(sources, *place) for place in dict.fromkeys(named)) if each]
+    rest = [each for each in (_piece(sources, *place) for place in dict.fromkeys(others)) if each and each not in first]
+    rounds = (rest[at : at + _AMONG_OTHERS] for at in range(0, len(rest), _AMONG_OTHERS))
+    return [*first, *(each for some in rounds for each in (*first, *some))]
+
+
+def _piece(sources: Sources, path: str, line: int) -> tuple[str, str] | None:
+    """The path and the line, with as many behind it as make it stand in the file once; None where that cannot be."""
+    text = sources.text(path)
+    lines = text.split("\n")
+    for end in range(line, len(lines) + 1):
+        piece = "\n".join(lines[line - 1 : end])
+        if piece.strip() and text.count(piece) == 1:
+            return path, piece
+    return None
 
 
 def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:

@@ -15,12 +15,21 @@ from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSp
 @dataclass(frozen=True, slots=True)
 class Quotable:
     """What a call of ``tool`` can be held to: its argument ``path`` names one of ``files`` (path and content, line ends
-    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once."""
+    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once.
+
+    With ``parts``, pieces of the files by path, only these are quoted.
+    """
 
     tool: str
     path: str
     quote: str
     files: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def quoted(self) -> tuple[tuple[str, str], ...]:
+        """What quotations are taken from, with its path."""
+        return self.parts or self.files
 
 
 @dataclass(frozen=True, slots=True)

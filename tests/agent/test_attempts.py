@@ -30,6 +30,18 @@ def test_a_model_with_tools_goes_on_from_its_first_failure_and_later_starts_afre
     assert fed_back == [False, True, True, False, False, True, False, False, True]
 
 
+def test_between_free_answers_of_a_model_with_tools_each_suspected_place_gets_its_turn() -> None:
+    attempts = list(islice(tool_attempts(places=5), 3 + 11 + 11))
+    assert not any(each.shape is Shape.PLACE for each in attempts[:3])
+    places = [each.line for each in attempts if each.shape is Shape.PLACE]
+    assert places == [number % 5 for number in range(16)]
+    assert [each.feedback for each in attempts if each.shape is not Shape.PLACE][3:] == [False, False, True] * 2
+
+
+def test_a_slow_model_with_tools_is_not_sent_from_place_to_place() -> None:
+    assert list(islice(tool_attempts(5, lambda: False), 9)) == list(islice(tool_attempts(), 9))
+
+
 def test_every_line_of_the_likeliest_suspect_is_tried_before_anything_is_drawn() -> None:
     attempts = list(islice(direct_attempts(1, lines=4), 7 + MOST_CHANGES))
     assert [each.line for each in attempts if each.shape is Shape.LINE] == [0, 1, 2, 3]

@@ -392,6 +392,19 @@ def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until
     assert warmer == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.2, 0.1])
 
 
+def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    unsure = Scripted("I do not know.")
+    repair.run([unsure] * 20, FixOptions(COMMAND, attempts=14), direct=False)
+    held = [each.quotable for each in repair.model.conversations[0].asked if each.quotable]
+    parts = [each.parts for each in held]
+    assert [bool(each) for each in parts] == [False] * 3 + ([True] * 4 + [False]) * 2 + [False]
+    quoted = [part for some in parts for part in some]
+    assert all(FILES[path].count(piece) == 1 for path, piece in quoted)
+    assert len(set(quoted)) > 4
+    assert any("line.quantity > BULK" in piece for _, piece in quoted)
+
+
 ENOUGH = {
     "path": "orders/pricing.py",
     "replacements": [{"find": "line.quantity > BULK", "replace": "line.quantity >= BULK"}],

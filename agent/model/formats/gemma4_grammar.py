@@ -90,10 +90,10 @@ class _Writer:
     def _argument(self, name: str, schema: object) -> str:
         held = self._quotable
         if held and name == held.path:
-            return self._value({"enum": [path for path, _ in held.files]})
+            return self._value({"enum": list(dict.fromkeys(path for path, _ in held.quoted))})
         if held and name == held.quote:
             pieces = [
-                self._rule(f"%regex {json.dumps({'substring_chars': text})}", name="PIECE") for _, text in held.files
+                self._rule(f"%regex {json.dumps({'substring_chars': text})}", name="PIECE") for _, text in held.quoted
             ]
             quote = f"<[{self._tokens.quote}]>"
             return f"{quote} ({' | '.join(pieces)}) {quote}"

@@ -132,6 +132,23 @@ def test_a_gemma_call_can_be_held_to_quote_what_is_there(written: str, right: bo
     assert _follows(chat, tokenizer, _gemma(written, tokenizer), replace(REQUIRED, quotable=QUOTABLE)) is right
 
 
+@pytest.mark.parametrize(
+    ("written", "right"),
+    [
+        ("edit{edits:[{new:'n',old:'if x'}],path:'a.py'}", True),
+        ("edit{edits:[{new:'n',old:' x:'}],path:'a.py'}", True),
+        ("edit{edits:[{new:'n',old:'x'}],path:'a.py'}", False),  # it stands in the file twice
+        ("edit{edits:[{new:'n',old:'= '}],path:'a.py'}", False),
+        ("edit{edits:[{new:'n',old:'y'}],path:'b/c.py'}", False),
+    ],
+)
+def test_a_gemma_call_can_be_held_to_a_part_of_what_is_there(written: str, right: bool) -> None:
+    tokenizer = gemma_vocabulary()
+    chat = Gemma4Format(tokenizer, thinking=False)
+    held = replace(QUOTABLE, parts=(("a.py", "\tif x:"),))
+    assert _follows(chat, tokenizer, _gemma(written, tokenizer), replace(REQUIRED, quotable=held)) is right
+
+
 def test_what_is_too_large_to_be_held_to_is_quoted_freely() -> None:
     chat = Gemma4Format(gemma_vocabulary(), thinking=False)
     large = Quotable("edit", "path", "old", (("a.py", "x\n" * 200_000),))
