@@ -55,6 +55,7 @@ _LEAST_STATED = 2
 _LONG_BODY = 12  # lines; on two cores a small model writes one a second
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
+_PLACE_TURNS = 4  # of one that can change one place: there are others
 # Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
 _WARMER, _WARMEST = 0.1, 0.6
 _QUICK_ANSWER = 5.0  # seconds
@@ -289,7 +290,8 @@ class ToolRepair(Repair):
         """One run of the loop and the tests."""
         warmer = min(_WARMEST, _WARMER * self._repeated)
         response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, warmer=warmer)
-        limits = Limits(turns=_TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
+        turns = _PLACE_TURNS if attempt.shape is Shape.PLACE else _TOOL_TURNS
+        limits = Limits(turns=turns, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         text = self._begin(attempt)
         first = replace(response, quotable=self._quotable(attempt))
