@@ -110,11 +110,12 @@ class Batches:
         self._seed = seed
         self._curriculum = curriculum
 
-    def at(self, step: int) -> Batch:
-        """The batch of a step, counted from 0."""
+    def at(self, step: int, progress: float | None = None) -> Batch:
+        """The batch of a step, counted from 0; ``progress`` is the share of the training that is done, by steps if not
+        told."""
         pool, number = divmod(step, _POOL)
         chance = np.random.default_rng((self._seed, pool))
-        batches = self._pool(chance, pool * _POOL / max(1, self._steps))
+        batches = self._pool(chance, pool * _POOL / max(1, self._steps) if progress is None else progress)
         return make_batch(batches[number % len(batches)])
 
     def _pool(self, chance: np.random.Generator, progress: float) -> list[list[Sample]]:

@@ -66,6 +66,37 @@ def test_the_loss_falls_and_a_run_that_was_interrupted_goes_on_exactly(shape: Sh
     assert resumed.losses == whole.losses
 
 
+def test_halves_side_by_side_are_one_step(shape: Shape) -> None:
+    """The gradient of two batches is the mean of both, whichever thread was first."""
+    train, models = load("train"), load("models")
+    chance = np.random.default_rng(0)
+    batches = [
+        make_batch([Sample((2, *chance.integers(494, 590, 60).tolist()), ((30, 50),), "s") for _ in range(2)])
+        for _ in range(2)
+    ]
+    model = models.make_target(shape)
+    models.initialise(model, 0)
+    weight = model.model.layers[0].self_attn.k_proj.weight
+    found: list[Any] = []
+    for some in ([batches[0]], [batches[1]], batches, batches):
+        model.zero_grad()
+        train.SideBySide(model, shape, len(some)).gradients(some)
+        found.append(weight.grad.numpy().copy())
+    assert np.allclose(found[2], (found[0] + found[1]) / 2, atol=1e-6)
+    assert np.array_equal(found[2], found[3])
+
+
+def test_a_plan_may_end_by_the_clock(shape: Shape) -> None:
+    train, models, checkpoints = load("train"), load("models"), load("checkpoints")
+    model = models.make_target(shape)
+    run = checkpoints.Run(model, train.Optimizers(model), step=10, seconds=90.0)
+    plan = train.Plan(1000, 1e-2, 1000, 0.5, minutes=2)
+    assert plan.progress(run) == 0.75
+    assert plan.rate_of(run) == pytest.approx(1e-2 * (1 - 0.95 / 2))
+    run.seconds = 121.0
+    assert not plan.goes_on(run)
+
+
 def test_what_all_rows_share_is_read_once_with_the_same_gradients(shape: Shape) -> None:
     train, models = load("train"), load("models")
     chance = np.random.default_rng(0)

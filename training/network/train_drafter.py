@@ -21,7 +21,7 @@ from torch import Tensor
 
 from training.batches import bare
 from training.convert import load_weights, save_weights
-from training.network.checkpoints import Run, time_left, wait_while
+from training.network.checkpoints import Run, wait_while
 from training.network.counted import counted_rows
 from training.network.models import (
     draft_masks,
@@ -86,7 +86,7 @@ def train(run: Run, frozen: tuple[Any, Shape], groups: Sequence[Sequence[Sample]
     target, shape = frozen
     chance = np.random.default_rng((seed, run.step))
     began = time.monotonic()
-    run.optimizer.set_rate(plan.rate_at(run.step))
+    run.optimizer.set_rate(plan.rate_of(run))
     run.optimizer.zero_grad()
     place = next(run.model.parameters()).device
     total = 0.0
@@ -132,10 +132,10 @@ def main() -> None:
     checkpoint = args.out / "drafter.checkpoint"
     run.load(checkpoint, place)
     plan = Plan.of(args)
-    while run.step < plan.stop:
+    while plan.goes_on(run):
         train(run, (target, shape), samples, plan, args.seed)
         if run.step % 10 == 0:
-            line = {"step": run.step, "loss": round(sum(run.losses[-10:]) / 10, 4), "left": time_left(run, plan.steps)}
+            line = {"step": run.step, "loss": round(sum(run.losses[-10:]) / 10, 4), "left": plan.left(run)}
             print(json.dumps(line), flush=True)
         if run.step % args.save_every == 0:
             run.save(checkpoint)
