@@ -280,6 +280,7 @@ class ToolRepair(Repair):
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
         self._repeated = 0  # more often than something new was tried
         self._places = _places(bench)
+        self._visited: set[tuple[str, str]] = set()
         self._answers, self._answering = 0, 0.0  # how many, and their seconds
 
     async def _asking(self) -> AsyncIterator[Attempt]:
@@ -288,8 +289,11 @@ class ToolRepair(Repair):
 
     async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
         """One run of the loop and the tests."""
-        warmer = min(_WARMEST, _WARMER * self._repeated)
-        response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, warmer=warmer)
+        temperature, warmer = attempt.temperature, min(_WARMEST, _WARMER * self._repeated)
+        if attempt.shape is Shape.PLACE and self._places[attempt.line] not in self._visited:
+            self._visited.add(self._places[attempt.line])
+            temperature, warmer = 0.0, 0.0  # the likeliest change of a place comes first
+        response = ResponseOptions(attempt.max_tokens, temperature, attempt.seed, warmer=warmer)
         turns = _PLACE_TURNS if attempt.shape is Shape.PLACE else _TOOL_TURNS
         limits = Limits(turns=turns, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()

@@ -403,6 +403,9 @@ def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other
     assert all(FILES[path].count(piece) == 1 for path, piece in quoted)
     assert len(set(quoted)) > 4
     assert any("line.quantity > BULK" in piece for _, piece in quoted)
+    # The likeliest change of a place comes first.
+    drawn = [each.temperature for each in repair.model.conversations[0].asked if each.quotable and each.quotable.parts]
+    assert drawn == [None if piece in quoted[:at] else 0.0 for at, piece in enumerate(quoted)]
 
 
 ENOUGH = {
