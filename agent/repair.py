@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -55,7 +55,7 @@ _LEAST_STATED = 2
 _LONG_BODY = 12  # lines; on two cores a small model writes one a second
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
-_PLACE_TURNS = 4  # of one that can change one place: there are others
+_PLACE_TURNS = 2  # of one that can change one place: there are others
 # Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
 _WARMER, _WARMEST = 0.1, 0.6
 _QUICK_ANSWER = 5.0  # seconds
@@ -280,7 +280,7 @@ class ToolRepair(Repair):
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
         self._repeated = 0  # more often than something new was tried
         self._places = _places(bench)
-        self._visited: set[tuple[str, str]] = set()
+        self._visited: set[_Line] = set()
         self._answers, self._answering = 0, 0.0  # how many, and their seconds
 
     async def _asking(self) -> AsyncIterator[Attempt]:
@@ -300,7 +300,13 @@ class ToolRepair(Repair):
         text = self._begin(attempt)
         first = replace(response, quotable=self._quotable(attempt))
         began = time.monotonic()
-        await self._ask(text, RunOptions(limits, response, first))
+        if attempt.shape is Shape.PLACE:
+            place = self._places[attempt.line]
+            self._bench.session.point_at(place.path, place.number, place.text)
+        try:
+            await self._ask(text, RunOptions(limits, response, first))
+        finally:
+            self._bench.session.point_at_nothing()
         self._answers, self._answering = self._answers + 1, self._answering + time.monotonic() - began
         self._protect_tests()
         changes = tuple(self._bench.session.changes_since(self._start))
@@ -331,7 +337,8 @@ class ToolRepair(Repair):
             return None
         contents = {path: _content(bench.sources.root / path) or b"" for path in bench.wide.paths}
         files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
-        parts = (self._places[attempt.line],) if attempt.shape is Shape.PLACE else ()
+        place = self._places[attempt.line] if attempt.shape is Shape.PLACE else None
+        parts = ((place.path, place.text),) if place else ()
         return Quotable(EditTool.name, "path", "find", files, parts) if files else None
 
     def _protect_tests(self) -> None:
@@ -344,15 +351,23 @@ class ToolRepair(Repair):
                 self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
 
 
-def _places(bench: Workbench) -> list[tuple[str, str]]:
-    """Places to change, as paths and lines: those that the failures name, again and again between the other lines of
-    the code that the prompt shows."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a file; ``number`` counts from 1."""
+
+    path: str
+    number: int
+    text: str
+
+
+def _places(bench: Workbench) -> list[_Line]:
+    """Lines to change: those that the failures name, again and again between the others of the code that is shown."""
     sources, shown = bench.sources, bench.wide.shown
     named = [
-        (path, line)
+        place
         for failure, _ in bench.evidence.tests
-        for path, line in reversed(sources.places(failure))
-        if path in bench.wide.paths
+        for place in reversed(sources.places(failure))
+        if place[0] in bench.wide.paths
     ]
     others: list[tuple[str, int]] = []
     for suspect in shown:
@@ -360,21 +375,16 @@ def _places(bench: Workbench) -> list[tuple[str, str]]:
             others += [(suspect.path, suspect.symbol.start_line + at) for at in body_lines(suspect, sources)]
             others.append((suspect.path, suspect.symbol.line))
     others += [(path, 1) for path in bench.wide.paths]  # where an import may be missing
-    first = [each for each in (_piece(sources, *place) for place in dict.fromkeys(named)) if each]
-    rest = [each for each in (_piece(sources, *place) for place in dict.fromkeys(others)) if each and each not in first]
+    first = _lines(dict.fromkeys(named), sources)
+    rest = _lines([place for place in dict.fromkeys(others) if place not in named], sources)
     rounds = (rest[at : at + _AMONG_OTHERS] for at in range(0, len(rest), _AMONG_OTHERS))
     return [*first, *(each for some in rounds for each in (*first, *some))]
 
 
-def _piece(sources: Sources, path: str, line: int) -> tuple[str, str] | None:
-    """The path and the line, with as many behind it as make it stand in the file once; None where that cannot be."""
-    text = sources.text(path)
-    lines = text.split("\n")
-    for end in range(line, len(lines) + 1):
-        piece = "\n".join(lines[line - 1 : end])
-        if piece.strip() and text.count(piece) == 1:
-            return path, piece
-    return None
+def _lines(places: Iterable[tuple[str, int]], sources: Sources) -> list[_Line]:
+    """The lines at these places that hold something."""
+    found = (_Line(path, number, sources.lines(path, number, number).text) for path, number in places)
+    return [line for line in found if line.text.strip()]
 
 
 def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:

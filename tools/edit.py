@@ -117,7 +117,7 @@ def _plan(arguments: EditArguments, context: ToolContext) -> _Plan:
         raise ToolError(f"{relative} is a binary file and cannot be edited; leave it.")
     file = decode(found.content)
     pairs = list(dict.fromkeys((each.find, each.replace) for each in arguments.replacements))
-    matches = _locate_all(relative, file.text, pairs)
+    matches = _locate_all(relative, file.text, pairs, workspace.pointed(relative, file.text))
     text, regions = _apply(file.text, matches)
     if text == file.text:
         raise _nothing_changes("`find`")
@@ -133,8 +133,11 @@ def _nothing_changes(which: str) -> ToolError:
     return ToolError(f"{which} and `replace` are equal, so nothing would change; write the changed lines in `replace`.")
 
 
-def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> list[Match]:
-    """The place of each edit in the original text, in order of places; raises ToolError if one has none or several."""
+def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]], pointed: range) -> list[Match]:
+    """The place of each edit in the original text, in order of places; raises ToolError if one has none or several.
+
+    Of several the only one at an offset in ``pointed`` is meant.
+    """
     matches: list[tuple[Match, str]] = []
     for number, (old, new) in enumerate(edits, 1):
         which = "`find`" if len(edits) == 1 else f"`find` of replacement {number}"
@@ -143,6 +146,8 @@ def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]]) -> l
         found = _locate(text, old, new, which)
         if found is None:
             raise ToolError(not_found(relative, text, (old, new), which))
+        if isinstance(found, Ambiguous):
+            found = _pointed_at(text, old, new, [offset for offset in found.offsets if offset in pointed]) or found
         if isinstance(found, Ambiguous):
             raise ToolError(ambiguous(relative, text, found, which))
         matches.append((found, which))
@@ -159,6 +164,12 @@ def _locate(text: str, old: str, new: str, which: str) -> Match | Ambiguous | No
     if not text.strip():
         return Match(0, len(text), new)
     raise ToolError(f"{which} is empty; copy the lines to replace, or the line to insert after, into it.")
+
+
+def _pointed_at(text: str, old: str, new: str, offsets: Sequence[int]) -> Match | None:
+    if len(offsets) != 1 or not text.startswith(old, offsets[0]):
+        return None
+    return Match(offsets[0], offsets[0] + len(old), new)
 
 
 def _apply(text: str, matches: Sequence[Match]) -> tuple[str, list[Region]]:

@@ -31,6 +31,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._seen: dict[str, str] = {}  # relative path -> sha256 of the content that the model last saw
+        self._pointed: tuple[str, int, str] | None = None
 
     def locate(self, path: str, write: bool = False) -> str:
         """The real path, relative to the root, of a path as the model wrote it; ``.`` for the root itself.
@@ -129,6 +130,23 @@ class Workspace:
     def mark_seen(self, path: str, content: bytes) -> None:
         """Record that the model knows this content of ``path`` (relative to the root, as ``locate`` returns it)."""
         self._seen[path] = hashlib.sha256(content).hexdigest()
+
+    def point_at(self, path: str, line: int, text: str) -> None:
+        """Where a quotation fits several places, that in this line (from 1) is meant, as long as it has this text."""
+        self._pointed = path, line, text
+
+    def point_at_nothing(self) -> None:
+        """No place is preferred."""
+        self._pointed = None
+
+    def pointed(self, path: str, text: str) -> range:
+        """The offsets in a file's present text that are preferred; empty where none are."""
+        if self._pointed is None or self._pointed[0] != path:
+            return range(0)
+        _, line, wanted = self._pointed
+        lines = text.split("\n")
+        start = sum(len(each) + 1 for each in lines[: line - 1])
+        return range(start, start + len(wanted)) if lines[line - 1 : line] == [wanted] else range(0)
 
     def is_current(self, path: str, content: bytes) -> bool:
         """Whether ``content`` is what the model last saw of ``path``."""

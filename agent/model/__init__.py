@@ -17,7 +17,7 @@ class Quotable:
     """What a call of ``tool`` can be held to: its argument ``path`` names one of ``files`` (path and content, line ends
     as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once.
 
-    With ``parts``, pieces of the files by path, only these are quoted.
+    With ``parts``, pieces of the files by path, only these are quoted, and once is counted in them.
     """
 
     tool: str

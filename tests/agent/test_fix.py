@@ -400,12 +400,30 @@ def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other
     parts = [each.parts for each in held]
     assert [bool(each) for each in parts] == [False] * 3 + ([True] * 4 + [False]) * 2 + [False]
     quoted = [part for some in parts for part in some]
-    assert all(FILES[path].count(piece) == 1 for path, piece in quoted)
+    assert all(piece.strip() and piece in FILES[path].split("\n") for path, piece in quoted)
     assert len(set(quoted)) > 4
     assert any("line.quantity > BULK" in piece for _, piece in quoted)
     # The likeliest change of a place comes first.
     drawn = [each.temperature for each in repair.model.conversations[0].asked if each.quotable and each.quotable.parts]
     assert drawn == [None if piece in quoted[:at] else 0.0 for at, piece in enumerate(quoted)]
+
+
+def test_what_is_quoted_at_a_place_is_changed_there_though_it_stands_elsewhere_too(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    unsure = Scripted("I do not know.")
+    done: list[str] = []
+
+    def at_place(conversation: ScriptedConversation) -> Scripted:
+        held = conversation.asked[-1].quotable
+        ((path, piece),) = held.parts if held and held.parts else (("", ""),)
+        if "line.quantity > BULK" not in piece:
+            return unsure
+        done.append(path)
+        return Scripted(calls=(Call("edit", {"path": path, "find": " > ", "replace": " >= "}),))
+
+    outcome = repair.run([*[unsure] * 3, *[at_place] * 30], FixOptions(COMMAND, attempts=12), direct=False)
+    assert done
+    assert outcome.green
 
 
 ENOUGH = {

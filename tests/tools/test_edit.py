@@ -72,6 +72,21 @@ def test_an_ambiguous_quotation_is_refused_with_its_places(hands: Hands) -> None
     assert path.read_text().count("x = 1") == 2
 
 
+def test_of_several_places_the_line_that_is_pointed_at_is_meant_as_long_as_it_reads_so(hands: Hands) -> None:
+    path = hands.put("a.py", "x = 1\ny = 1\nx = 1\nz = 1; z = 1\n")
+    hands.context.workspace.point_at("a.py", 3, "x = 1")
+    hands.call("edit", path="a.py", old="= 1", new="= 2")
+    assert path.read_text() == "x = 1\ny = 1\nx = 2\nz = 1; z = 1\n"
+    assert "3 times" in hands.refused("edit", path="a.py", old=" = 1\n", new=" = 3\n"), "the line reads otherwise now"
+    hands.context.workspace.point_at("a.py", 4, "z = 1; z = 1")
+    assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3"), "it is in the line twice"
+    hands.context.workspace.point_at("b.py", 1, "x = 1")
+    assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3")
+    hands.context.workspace.point_at("a.py", 1, "x = 1")
+    hands.context.workspace.point_at_nothing()
+    assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3")
+
+
 def test_a_quotation_that_is_nowhere_is_answered_with_the_nearest_lines(hands: Hands) -> None:
     hands.put("a.py", SOURCE + "\n\ndef compute_total(items):\n    return sum(items)\n")
     text = hands.refused("edit", path="a.py", old="def compute_totals(item):\n    return sum(items)", new="pass")

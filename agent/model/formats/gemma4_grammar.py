@@ -46,9 +46,9 @@ def call_grammar(
 
 
 def passages(tokens: Gemma4Tokens, quotable: Quotable | None) -> tuple[Passage, ...]:
-    """What quotations are held to besides: a piece that stands in the file twice names no place, so it must go on."""
+    """What quotations are held to besides: a piece that stands there twice names no place, so it must go on."""
     quotable = _usable(quotable)
-    texts = tuple(text for _, text in quotable.files) if quotable else ()
+    texts = tuple(text for _, text in quotable.quoted) if quotable else ()
     return (Passage(f"{quotable.quote}:", tokens.quote, texts),) if quotable else ()
 
 

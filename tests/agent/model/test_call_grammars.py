@@ -137,7 +137,7 @@ def test_a_gemma_call_can_be_held_to_quote_what_is_there(written: str, right: bo
     [
         ("edit{edits:[{new:'n',old:'if x'}],path:'a.py'}", True),
         ("edit{edits:[{new:'n',old:' x:'}],path:'a.py'}", True),
-        ("edit{edits:[{new:'n',old:'x'}],path:'a.py'}", False),  # it stands in the file twice
+        ("edit{edits:[{new:'n',old:'x'}],path:'a.py'}", True),  # it stands in the file twice, but there once
         ("edit{edits:[{new:'n',old:'= '}],path:'a.py'}", False),
         ("edit{edits:[{new:'n',old:'y'}],path:'b/c.py'}", False),
     ],
