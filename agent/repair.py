@@ -339,7 +339,7 @@ class ToolRepair(Repair):
         files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
         place = self._places[attempt.line] if attempt.shape is Shape.PLACE else None
         parts = ((place.path, place.text),) if place else ()
-        return Quotable(EditTool.name, "path", "find", files, parts) if files else None
+        return Quotable(EditTool.name, "path", "find", "replace", files, parts) if files else None
 
     def _protect_tests(self) -> None:
         """Tests that a command changed are put back: the judge must not be bent."""

@@ -20,13 +20,16 @@ class Passages:
         self._open: Passage | None = None
         self._inside = False  # of any two marks
         self._text = b""
+        self._last: bytes | None = None  # what the last passage was
         self._exempt = False
 
     def holds_back(self, token_id: int) -> bool:
         """Whether the token would end the present passage where it may not end."""
         if self._open is None or token_id != self._open.mark or self._exempt:
             return False
-        return not any(_stands_once(self._text, text.encode()) for text in self._open.once_in)
+        texts = [text.encode() for text in self._open.once_in]
+        once = not texts or any(_stands_once(self._text, text) for text in texts)
+        return not once or (self._open.unlike and self._text == self._last)
 
     def exempt(self) -> None:
         """Let the present passage end as it is: it cannot go on."""
@@ -41,6 +44,8 @@ class Passages:
         if token_id not in self._marks:
             self._text += self._piece(token_id)
             return
+        if self._open is not None:
+            self._last = self._text
         opened = (rule for rule in self._rules if rule.mark == token_id and self._text.endswith(rule.opening.encode()))
         self._open = None if self._inside else next(opened, None)
         self._inside = not self._inside

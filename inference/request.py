@@ -28,13 +28,14 @@ class SamplingParams:
 class Passage:
     """A text of the output that stands behind the text ``opening`` between two of the ids ``mark``.
 
-    It may end only where it stands in one of the texts ``once_in`` exactly once; one that cannot go on may end all the
-    same.
+    It may end only where it stands in one of the texts ``once_in`` exactly once, if there are any, and with ``unlike``
+    only where it is not what the last passage was; one that cannot go on may end all the same.
     """
 
     opening: str
     mark: int
-    once_in: tuple[str, ...]
+    once_in: tuple[str, ...] = ()
+    unlike: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from agent.messages import AssistantMessage, ToolCall, ToolResultMessage, ToolSp
 @dataclass(frozen=True, slots=True)
 class Quotable:
     """What a call of ``tool`` can be held to: its argument ``path`` names one of ``files`` (path and content, line ends
-    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once.
+    as ``\\n``), its argument ``quote``, at any depth, is a piece of one of them that stands there once, and its
+    argument ``instead`` behind it something else.
 
     With ``parts``, pieces of the files by path, only these are quoted, and once is counted in them.
     """
@@ -23,6 +24,7 @@ class Quotable:
     tool: str
     path: str
     quote: str
+    instead: str
     files: tuple[tuple[str, str], ...]
     parts: tuple[tuple[str, str], ...] = ()
 

@@ -235,6 +235,20 @@ def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends
     assert ends("find:", "\nx = 1\nx = 1")
 
 
+def test_a_passage_may_have_to_be_unlike_the_one_before(
+    backend: LlamaCppBackend, vocabulary: GrammarVocabulary
+) -> None:
+    lark = f'start: "old:" string "new:" string\nstring: <[{QUOTE}]> /[ab]+/ <[{QUOTE}]>'
+    grammar = replace(starting(lark), passages=(Passage("old:", QUOTE), Passage("new:", QUOTE, unlike=True)))
+    constraint = Constraint(grammar, vocabulary)
+    encode = backend.tokenizer.encode
+    commit(constraint, [*encode("old:"), QUOTE, *encode("ab"), QUOTE, *encode("new:"), QUOTE, *encode("ab")])
+    assert not constraint.allows(QUOTE)
+    assert QUOTE not in choices(constraint, vocabulary)
+    commit(constraint, [*encode("a"), QUOTE])
+    assert constraint.complete
+
+
 def test_what_is_repeated_up_to_the_end_may_end(backend: LlamaCppBackend, vocabulary: GrammarVocabulary) -> None:
     lark = f'start: "find:" <[{QUOTE}]> "ab" <[{QUOTE}]>'
     constraint = Constraint(replace(starting(lark), passages=(Passage("find:", QUOTE, ("ab ab",)),)), vocabulary)

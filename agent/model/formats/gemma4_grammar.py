@@ -46,10 +46,16 @@ def call_grammar(
 
 
 def passages(tokens: Gemma4Tokens, quotable: Quotable | None) -> tuple[Passage, ...]:
-    """What quotations are held to besides: a piece that stands there twice names no place, so it must go on."""
+    """What quotations are held to besides: a piece that stands there twice names no place, so it must go on, and what
+    replaces a piece must change it."""
     quotable = _usable(quotable)
-    texts = tuple(text for _, text in quotable.quoted) if quotable else ()
-    return (Passage(f"{quotable.quote}:", tokens.quote, texts),) if quotable else ()
+    if quotable is None:
+        return ()
+    texts = tuple(text for _, text in quotable.quoted)
+    return (
+        Passage(f"{quotable.quote}:", tokens.quote, texts),
+        Passage(f"{quotable.instead}:", tokens.quote, unlike=True),
+    )
 
 
 def _usable(quotable: Quotable | None) -> Quotable | None:

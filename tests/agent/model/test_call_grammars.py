@@ -109,7 +109,7 @@ WRONG = [
 ]
 
 
-QUOTABLE = Quotable("edit", "path", "old", (("a.py", 'x = "ä"\n\tif x:\n'), ("b/c.py", "y\n")))
+QUOTABLE = Quotable("edit", "path", "old", "new", (("a.py", 'x = "ä"\n\tif x:\n'), ("b/c.py", "y\n")))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_gemma_call_can_be_held_to_a_part_of_what_is_there(written: str, right
 
 def test_what_is_too_large_to_be_held_to_is_quoted_freely() -> None:
     chat = Gemma4Format(gemma_vocabulary(), thinking=False)
-    large = Quotable("edit", "path", "old", (("a.py", "x\n" * 200_000),))
+    large = Quotable("edit", "path", "old", "new", (("a.py", "x\n" * 200_000),))
     assert chat.grammar(TOOLS, ResponseOptions(quotable=large)) == chat.grammar(TOOLS, ResponseOptions())
 
 
