@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -280,7 +281,7 @@ class ToolRepair(Repair):
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
         self._repeated = 0  # more often than something new was tried
         self._places = _places(bench)
-        self._visited: set[_Line] = set()
+        self._visits = Counter[_Line]()
         self._answers, self._answering = 0, 0.0  # how many, and their seconds
 
     async def _asking(self) -> AsyncIterator[Attempt]:
@@ -289,10 +290,13 @@ class ToolRepair(Repair):
 
     async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
         """One run of the loop and the tests."""
-        temperature, warmer = attempt.temperature, min(_WARMEST, _WARMER * self._repeated)
-        if attempt.shape is Shape.PLACE and self._places[attempt.line] not in self._visited:
-            self._visited.add(self._places[attempt.line])
-            temperature, warmer = 0.0, 0.0  # the likeliest change of a place comes first
+        temperature, repeated = attempt.temperature, self._repeated
+        if attempt.shape is Shape.PLACE:
+            place = self._places[attempt.line]
+            repeated = self._visits[place] - 1  # the likeliest change of a place comes first, then others
+            temperature = temperature if self._visits[place] else 0.0
+            self._visits[place] += 1
+        warmer = min(_WARMEST, _WARMER * max(0, repeated))
         response = ResponseOptions(attempt.max_tokens, temperature, attempt.seed, warmer=warmer)
         turns = _PLACE_TURNS if attempt.shape is Shape.PLACE else _TOOL_TURNS
         limits = Limits(turns=turns, seconds=None if seconds == float("inf") else seconds)

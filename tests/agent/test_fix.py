@@ -385,11 +385,13 @@ def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until
         return [Scripted(calls=(call,)), Scripted("Done.")]
 
     unsure = Scripted("I do not know.")
-    told = [unsure, unsure]
-    script = [*change("<"), *told, *change("<"), *change("<"), unsure, *change("!="), *change("==")]
-    repair.run(script, FixOptions(COMMAND, attempts=8), direct=False)
-    warmer = [each.warmer for each in repair.model.conversations[0].asked if each.quotable]
-    assert warmer == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.2, 0.1])
+    places = [unsure] * 4
+    script = [*change("<"), unsure, unsure, *places, *change("<"), *places, *change("<"), unsure]
+    script += [*places, *change("!="), *places, *change("==")]
+    repair.run(script, FixOptions(COMMAND, attempts=24), direct=False)
+    held = [each for each in repair.model.conversations[0].asked if each.quotable]
+    free = [each.warmer for each in held if each.quotable and not each.quotable.parts]
+    assert free == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.2, 0.1])
 
 
 def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other(tmp_path: Path) -> None:
@@ -404,8 +406,12 @@ def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other
     assert len(set(quoted)) > 4
     assert any("line.quantity > BULK" in piece for _, piece in quoted)
     # The likeliest change of a place comes first.
-    drawn = [each.temperature for each in repair.model.conversations[0].asked if each.quotable and each.quotable.parts]
-    assert drawn == [None if piece in quoted[:at] else 0.0 for at, piece in enumerate(quoted)]
+    drawn = [each for each in repair.model.conversations[0].asked if each.quotable and each.quotable.parts]
+    assert [each.temperature for each in drawn] == [
+        None if piece in quoted[:at] else 0.0 for at, piece in enumerate(quoted)
+    ]
+    visits = [quoted[:at].count(piece) for at, piece in enumerate(quoted)]
+    assert [each.warmer for each in drawn] == pytest.approx([0.1 * max(0, count - 1) for count in visits])
 
 
 def test_what_is_quoted_at_a_place_is_changed_there_though_it_stands_elsewhere_too(tmp_path: Path) -> None:
