@@ -5,7 +5,8 @@ both decode the same rows by turns; medians. ``--floats`` writes the same weight
 takes 7 GB for the 1.5B, and tells how far each is from what those say. ``--depth`` measures behind so many tokens,
 and how long it takes to read them: what attention costs.
 
-    python -m bench.kernels [--size 1.5] [--instructions avx2] [--rounds 5] [--floats FILE] [--depth 4096] [--kv q8_0]
+    python -m bench.kernels [--size 1.5 | --model FILE] [--instructions avx2] [--rounds 5] [--floats FILE]
+                            [--depth 4096] [--kv q8_0]
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", default="1.5", choices=["0.5", "1.5"], help="billions of parameters")
+    parser.add_argument("--model", type=Path, help="another model file")
     parser.add_argument("--instructions", choices=INSTRUCTIONS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--floats", type=Path)
@@ -124,7 +126,7 @@ def main() -> int:
     parser.add_argument("--kv", default="f16", choices=KV_TYPES)
     given = parser.parse_args()
     size = {"n_ctx": given.depth + 1024, "kv_type": given.kv}
-    path = MODELS / f"qwen2.5-coder-{given.size}b-instruct-q4_k_m.gguf"
+    path = given.model or MODELS / f"qwen2.5-coder-{given.size}b-instruct-q4_k_m.gguf"
     text = (ROOT / "inference" / "kv_store.py").read_text(encoding="utf-8")
     with ExitStack() as opened:
         if given.floats and not given.floats.exists():
