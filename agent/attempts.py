@@ -14,7 +14,7 @@ from enum import StrEnum
 
 _MOST_LINES = 24  # of a longer body, the later ones are left to the other shapes
 MOST_CHANGES = 12  # where one of them is right, it is mostly among the first
-_PLACES = 4  # that are tried before the next answer that may change anything
+_PLACES = 2  # that are tried before the next answer that may change anything
 FEW_CHANGES = 3  # where tests hang, each wrong one costs seconds of waiting, and a line anew hardly more
 
 

@@ -31,10 +31,10 @@ def test_a_model_with_tools_goes_on_from_its_first_failure_and_later_starts_afre
 
 
 def test_between_free_answers_of_a_model_with_tools_each_suspected_place_gets_its_turn() -> None:
-    attempts = list(islice(tool_attempts(places=5), 3 + 11 + 11))
+    attempts = list(islice(tool_attempts(places=5), 3 + 7 + 7))
     assert not any(each.shape is Shape.PLACE for each in attempts[:3])
     places = [each.line for each in attempts if each.shape is Shape.PLACE]
-    assert places == [number % 5 for number in range(16)]
+    assert places == [number % 5 for number in range(8)]
     assert [each.feedback for each in attempts if each.shape is not Shape.PLACE][3:] == [False, False, True] * 2
 
 

@@ -385,10 +385,10 @@ def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until
         return [Scripted(calls=(call,)), Scripted("Done.")]
 
     unsure = Scripted("I do not know.")
-    places = [unsure] * 4
+    places = [unsure] * 2
     script = [*change("<"), unsure, unsure, *places, *change("<"), *places, *change("<"), unsure]
     script += [*places, *change("!="), *places, *change("==")]
-    repair.run(script, FixOptions(COMMAND, attempts=24), direct=False)
+    repair.run(script, FixOptions(COMMAND, attempts=16), direct=False)
     held = [each for each in repair.model.conversations[0].asked if each.quotable]
     free = [each.warmer for each in held if each.quotable and not each.quotable.parts]
     assert free == pytest.approx([0.0, 0.0, 0.0, 0.0, 0.1, 0.2, 0.2, 0.1])
@@ -397,10 +397,10 @@ def test_a_model_that_does_the_same_again_is_asked_at_a_higher_temperature_until
 def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     unsure = Scripted("I do not know.")
-    repair.run([unsure] * 20, FixOptions(COMMAND, attempts=14), direct=False)
+    repair.run([unsure] * 20, FixOptions(COMMAND, attempts=17), direct=False)
     held = [each.quotable for each in repair.model.conversations[0].asked if each.quotable]
     parts = [each.parts for each in held]
-    assert [bool(each) for each in parts] == [False] * 3 + ([True] * 4 + [False]) * 2 + [False]
+    assert [bool(each) for each in parts] == [False] * 3 + (([True] * 2 + [False]) * 2 + [False]) * 2
     quoted = [part for some in parts for part in some]
     assert all(piece.strip() and piece in FILES[path].split("\n") for path, piece in quoted)
     assert len(set(quoted)) > 4
