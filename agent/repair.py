@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +19,7 @@ from agent.briefing import Briefing, code_without, describe_failures
 from agent.compiler_hints import compiler_hints
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
-from agent.evidence import Evidence, Sources, Suspect, gather
+from agent.evidence import Evidence, Excerpt, Sources, Suspect, gather
 from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
 from agent.messages import AssistantMessage, ToolCall, Usage
@@ -39,6 +39,7 @@ from agent.small_changes import (
     misspellings,
     says_what_is_wrong,
 )
+from agent.suspected_lines import suspected_lines
 from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
@@ -60,7 +61,6 @@ _PLACE_TURNS = 2  # of one that can change one place: there are others
 # Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
 _WARMER, _WARMEST = 0.1, 0.6
 _QUICK_ANSWER = 5.0  # seconds
-_AMONG_OTHERS = 4  # places that no failure names, between two rounds of those that one does
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +280,8 @@ class ToolRepair(Repair):
         sources = bench.sources
         self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
         self._repeated = 0  # more often than something new was tried
-        self._places = _places(bench)
-        self._visits = Counter[_Line]()
+        self._places = suspected_lines(bench.evidence, bench.wide.shown, sources)
+        self._visits = Counter[Excerpt]()
         self._answers, self._answering = 0, 0.0  # how many, and their seconds
 
     async def _asking(self) -> AsyncIterator[Attempt]:
@@ -290,27 +290,24 @@ class ToolRepair(Repair):
 
     async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
         """One run of the loop and the tests."""
-        temperature, repeated = attempt.temperature, self._repeated
-        if attempt.shape is Shape.PLACE:
-            place = self._places[attempt.line]
-            repeated = self._visits[place] - 1  # the likeliest change of a place comes first, then others
-            temperature = temperature if self._visits[place] else 0.0
+        place = self._places[attempt.line] if attempt.shape is Shape.PLACE else None
+        temperature, repeated, turns = attempt.temperature, self._repeated, _TOOL_TURNS
+        if place:
+            repeated, turns = self._visits[place] - 1, _PLACE_TURNS
+            temperature = temperature if self._visits[place] else 0.0  # the likeliest change of a place comes first
             self._visits[place] += 1
         warmer = min(_WARMEST, _WARMER * max(0, repeated))
         response = ResponseOptions(attempt.max_tokens, temperature, attempt.seed, warmer=warmer)
-        turns = _PLACE_TURNS if attempt.shape is Shape.PLACE else _TOOL_TURNS
         limits = Limits(turns=turns, seconds=None if seconds == float("inf") else seconds)
         before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
         text = self._begin(attempt)
-        first = replace(response, quotable=self._quotable(attempt))
+        first = replace(response, quotable=self._quotable(place))
         began = time.monotonic()
-        if attempt.shape is Shape.PLACE:
-            place = self._places[attempt.line]
-            self._bench.session.point_at(place.path, place.number, place.text)
+        self._bench.session.point_at((place.path, place.start, place.text) if place else None)
         try:
             await self._ask(text, RunOptions(limits, response, first))
         finally:
-            self._bench.session.point_at_nothing()
+            self._bench.session.point_at(None)
         self._answers, self._answering = self._answers + 1, self._answering + time.monotonic() - began
         self._protect_tests()
         changes = tuple(self._bench.session.changes_since(self._start))
@@ -329,7 +326,7 @@ class ToolRepair(Repair):
             self._bench.session.show_file(path, self._bench.sources.content(path))
         return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
 
-    def _quotable(self, attempt: Attempt) -> Quotable | None:
+    def _quotable(self, place: Excerpt | None) -> Quotable | None:
         """What the first answers can edit: the files that the prompt shows, as they are now, or one place in them.
 
         Nothing is held to once the model has used other tools than edits: it may have read other files.
@@ -341,7 +338,6 @@ class ToolRepair(Repair):
             return None
         contents = {path: _content(bench.sources.root / path) or b"" for path in bench.wide.paths}
         files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
-        place = self._places[attempt.line] if attempt.shape is Shape.PLACE else None
         parts = ((place.path, place.text),) if place else ()
         return Quotable(EditTool.name, "path", "find", "replace", files, parts) if files else None
 
@@ -353,42 +349,6 @@ class ToolRepair(Repair):
             if path not in allowed and content is not None and _content(target) != content:
                 target.write_bytes(content)
                 self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line of a file; ``number`` counts from 1."""
-
-    path: str
-    number: int
-    text: str
-
-
-def _places(bench: Workbench) -> list[_Line]:
-    """Lines to change: those that the failures name, again and again between the others of the code that is shown."""
-    sources, shown = bench.sources, bench.wide.shown
-    named = [
-        place
-        for failure, _ in bench.evidence.tests
-        for place in reversed(sources.places(failure))
-        if place[0] in bench.wide.paths
-    ]
-    others: list[tuple[str, int]] = []
-    for suspect in shown:
-        if suspect.symbol is not None:
-            others += [(suspect.path, suspect.symbol.start_line + at) for at in body_lines(suspect, sources)]
-            others.append((suspect.path, suspect.symbol.line))
-    others += [(path, 1) for path in bench.wide.paths]  # where an import may be missing
-    first = _lines(dict.fromkeys(named), sources)
-    rest = _lines([place for place in dict.fromkeys(others) if place not in named], sources)
-    rounds = (rest[at : at + _AMONG_OTHERS] for at in range(0, len(rest), _AMONG_OTHERS))
-    return [*first, *(each for some in rounds for each in (*first, *some))]
-
-
-def _lines(places: Iterable[tuple[str, int]], sources: Sources) -> list[_Line]:
-    """The lines at these places that hold something."""
-    found = (_Line(path, number, sources.lines(path, number, number).text) for path, number in places)
-    return [line for line in found if line.text.strip()]
 
 
 def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:

@@ -186,13 +186,9 @@ class Session:
         with contextlib.suppress(ToolError):
             self._parts.workspace.mark_seen(self._parts.workspace.locate(path), content)
 
-    def point_at(self, path: str, line: int, text: str) -> None:
-        """Edits whose quotation fits several places mean the one in this line, as long as it has this text."""
-        self._parts.workspace.point_at(path, line, text)
-
-    def point_at_nothing(self) -> None:
-        """Edits have to name their place themselves."""
-        self._parts.workspace.point_at_nothing()
+    def point_at(self, place: tuple[str, int, str] | None) -> None:
+        """As ``Workspace.point_at``: edits whose quotation fits several places mean the one in this line."""
+        self._parts.workspace.point_at(place)
 
     async def run_tool(
         self, call: ToolCall, emit: Callable[[AgentEvent], None], cancelled: Callable[[], bool] = _never

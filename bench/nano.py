@@ -21,7 +21,7 @@ import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -79,8 +79,7 @@ def repair(args: argparse.Namespace) -> bool:
         flags.append("--only-model")
     with Runner() as runner, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.at_once) as pool:
 
-        def fix(number: int, case: Case) -> None:
-            root = Path(folder) / str(number) / case.root.name
+        def fix(case: Case, root: Path) -> None:
             result, seconds = agent_fix(root, TESTS, *flags)
             shutil.rmtree(root)
             green = result["exit_code"] == 0
@@ -90,11 +89,11 @@ def repair(args: argparse.Namespace) -> bool:
 
         running: list[Future[None]] = []
         for number, case in enumerate(unseen(runner, args, args.count)):
-            shutil.copytree(
-                case.root, Path(folder) / str(number) / case.root.name
-            )  # the case's own folder is used again
-            running.append(pool.submit(fix, number, case))
-            wait(running[: -args.at_once])
+            # The case's own folder is used again for the next.
+            root = shutil.copytree(case.root, Path(folder) / str(number) / case.root.name)
+            running.append(pool.submit(fix, case, root))
+            for each in running[: -args.at_once]:
+                each.result()
         for each in running:
             each.result()
     for kind in KINDS:

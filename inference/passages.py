@@ -27,9 +27,10 @@ class Passages:
         """Whether the token would end the present passage where it may not end."""
         if self._open is None or token_id != self._open.mark or self._exempt:
             return False
-        texts = [text.encode() for text in self._open.once_in]
-        once = not texts or any(_stands_once(self._text, text) for text in texts)
-        return not once or (self._open.unlike and self._text == self._last)
+        if self._open.unlike and self._text == self._last:
+            return True
+        texts = self._open.once_in
+        return bool(texts) and not any(_stands_once(self._text, text.encode()) for text in texts)
 
     def exempt(self) -> None:
         """Let the present passage end as it is: it cannot go on."""

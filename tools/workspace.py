@@ -131,13 +131,10 @@ class Workspace:
         """Record that the model knows this content of ``path`` (relative to the root, as ``locate`` returns it)."""
         self._seen[path] = hashlib.sha256(content).hexdigest()
 
-    def point_at(self, path: str, line: int, text: str) -> None:
-        """Where a quotation fits several places, that in this line (from 1) is meant, as long as it has this text."""
-        self._pointed = path, line, text
-
-    def point_at_nothing(self) -> None:
-        """No place is preferred."""
-        self._pointed = None
+    def point_at(self, place: tuple[str, int, str] | None) -> None:
+        """Where a quotation fits several places, that in this line is meant: path, number from 1, and the text that it
+        must have. None: no line is preferred."""
+        self._pointed = place
 
     def pointed(self, path: str, text: str) -> range:
         """The offsets in a file's present text that are preferred; empty where none are."""

@@ -1,4 +1,5 @@
-"""Batches of training data: which samples come in which step is decided by the seed and the step's number alone.
+"""Batches of training data: which samples come in which step is decided by the seed, the step's number, and how far the
+training is.
 
 So a run that goes on from a checkpoint sees what it would have seen, and nothing of the order has to be kept. Plain
 arrays; no PyTorch.
@@ -13,6 +14,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from training.quotations import common_ends
 from training.samples import Sample
 
 CHANGED_WEIGHT = 6.0
@@ -100,22 +102,19 @@ class Batches:
         self,
         groups: Mapping[str, Sequence[Sample]],
         tokens: int,
-        steps: int,
         seed: int,
         curriculum: Sequence[Stage] = CURRICULUM,
     ) -> None:
         self._groups = {name: samples for name, samples in groups.items() if samples}
         self._tokens = tokens
-        self._steps = steps
         self._seed = seed
         self._curriculum = curriculum
 
-    def at(self, step: int, progress: float | None = None) -> Batch:
-        """The batch of a step, counted from 0; ``progress`` is the share of the training that is done, by steps if not
-        told."""
+    def at(self, step: int, progress: float) -> Batch:
+        """The batch of a step, counted from 0; ``progress`` is the share of the training that is done."""
         pool, number = divmod(step, _POOL)
         chance = np.random.default_rng((self._seed, pool))
-        batches = self._pool(chance, pool * _POOL / max(1, self._steps) if progress is None else progress)
+        batches = self._pool(chance, progress)
         return make_batch(batches[number % len(batches)])
 
     def _pool(self, chance: np.random.Generator, progress: float) -> list[list[Sample]]:
@@ -184,9 +183,7 @@ def changed(sample: Sample) -> list[int]:
     found: list[int] = []
     for old_places, new_places in _edits(sample):
         old, new = ([sample.ids[place] for place in places] for places in (old_places, new_places))
-        shorter = min(len(new), len(old))
-        before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
-        behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
+        before, behind = common_ends(old, new)
         found += new_places[before : max(before + 1, len(new) - behind)]
     return found
 

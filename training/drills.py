@@ -57,7 +57,7 @@ class Writer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
-        self._quoter = Quoter(self._encoder.encode, tokenizer.piece)
+        self._quoter = Quoter.of(tokenizer)
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text."""

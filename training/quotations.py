@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agent.model.formats.literal import LiteralEncoder
+from inference.tokenizer import Tokenizer
+
 Pair = tuple[str, str]
 """Text of a file, and what comes in its place."""
 
 _BEFORE = 1  # tokens in front of the first that differs
+
+
+def common_ends(old: Sequence[int], new: Sequence[int]) -> tuple[int, int]:
+    """How many ids both begin with, and with how many of the others both end."""
+    shorter = min(len(new), len(old))
+    before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
+    behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
+    return before, behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +33,18 @@ class Quoter:
     encode: Callable[[str], Sequence[int]]
     piece: Callable[[int], bytes]
 
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Quoter:
+        """By the tokens that a prompt's plain text has."""
+        return cls(LiteralEncoder(tokenizer).encode, tokenizer.piece)
+
     def shortened(self, pair: Pair, text: str) -> Pair:
         """The same change of ``text`` by a shorter quotation; the pair itself where there is none.
 
         ``pair`` holds whole lines that stand in the text once.
         """
         old, new = (list(self.encode(each)) for each in pair)
-        before = next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-        same = min(len(old), len(new)) - before
-        behind = next((at for at in range(same) if old[-1 - at] != new[-1 - at]), same)
+        before, behind = common_ends(old, new)
         # Where something is missing, what stands behind the gap is quoted, too.
         for start in range(max(0, before - _BEFORE), -1, -1):
             for left in range(min(behind, len(old) - before - 1), -1, -1):

@@ -58,7 +58,7 @@ _ATTEMPTS = 2  # the second is told what still fails
 _WHOLE_SESSIONS = 0.12  # of them, where most are wanted for their first answer
 _SLIPS = 0.28  # of the sessions
 _COMMANDS = (COMMAND, COMMAND, "pytest -q", "python3 -m pytest -q", "{folder}/bin/python -m pytest -q")
-_PARENTS = ("/tmp/fix-{}", "/tmp/{}", "/home/user{}", "/home/me/src", "/work", "/root/project{}", "/Users/me/code")
+_PARENTS = ("/tmp/fix-{}", "/tmp/{}", "/home/user{}", "/home/me/src", "/srv", "/root/project{}", "/Users/me/code")
 _FOLDERS = ("/usr", "/usr/local", "/opt/{name}", "/home/{name}/.venv", "/src/{name}/.venv", "/srv/{name}/venv")
 
 
@@ -118,7 +118,7 @@ class FirstAnswers:
     def __init__(self, tokenizer: Tokenizer, static: Sequence[int]) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
-        self._quoter = Quoter(self._encoder.encode, tokenizer.piece)
+        self._quoter = Quoter.of(tokenizer)
         self._static = static
 
     def record(self, case: Case, runner: Runner, command: str = COMMAND, place: Place | None = None) -> Sample | None:

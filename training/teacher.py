@@ -45,7 +45,7 @@ class Teacher:
         self.tokenizer = tokenizer
         self.tokens = Gemma4Tokens.of(tokenizer)
         self.heard: list[tuple[Request, list[int]]] = []
-        self.quoter = Quoter(LiteralEncoder(tokenizer).encode, tokenizer.piece)
+        self.quoter = Quoter.of(tokenizer)
         self._answers = answers
 
     async def start(self) -> None:

@@ -139,22 +139,32 @@ Sight sight(const kernel_attention * a, const char * mask, int64_t queries, int6
     return nothing ? NOTHING : all ? ALL : SOME;
 }
 
+// LANES numbers of a row from the i-th on, as floats. Q8_0 has blocks of a factor in 16 bits and 32 bytes.
+template <class I, kernel_type TYPE>
+INLINE typename I::F numbers(const char * row, int64_t i) {
+    if (TYPE == KERNEL_F16) {
+        return I::load_halves(row + 2 * i);
+    }
+    const char * block = row + i / 32 * 34;
+    return I::mul(I::floats(half_at(block)), I::load_bytes(block + 2 + i % 32));
+}
+
 // Rows of a type, `bytes` apart, one behind the other as floats; zeros up to STRETCH rows.
 template <class I>
 void convert(kernel_type type, const char * from, size_t bytes, int64_t rows, int64_t length, float * to) {
     for (int64_t row = 0; row < rows; row++, from += bytes, to += length) {
-        if (type == KERNEL_F16) {
-            for (int64_t i = 0; i < length; i += I::LANES) {
-                I::store(to + i, I::load_halves(from + 2 * i));
-            }
-        } else { // Q8_0: blocks of a factor in 16 bits and 32 bytes
-            for (int64_t i = 0; i < length; i += I::LANES) {
-                const char * block = from + i / 32 * 34;
-                I::store(to + i, I::mul(I::floats(half_at(block)), I::load_bytes(block + 2 + i % 32)));
-            }
+        for (int64_t i = 0; i < length; i += I::LANES) {
+            I::store(to + i, type == KERNEL_F16 ? numbers<I, KERNEL_F16>(from, i) : numbers<I, KERNEL_Q8_0>(from, i));
         }
     }
     memset(to, 0, (size_t) ((STRETCH - rows) * length) * sizeof(float));
+}
+
+// A score of position p with what a query's row of the mask, where there is one, adds; next to nothing where that is hidden,
+// and behind the end.
+INLINE float masked(float score, const char * row, int64_t p, int64_t count) {
+    const float shown = p < count ? score + (row ? half_at(row + 2 * p) : 0.0f) : -INFINITY;
+    return shown < LOWEST ? 2 * LOWEST : shown;
 }
 
 // A block's scores of a stretch with the mask, and with what is hidden behind the end. Lanes of a position are neighbours.
@@ -165,8 +175,7 @@ inline void hide(const kernel_attention * a, const Division & d, const Block & b
         const char * row = mask && query < queries ? mask + query * a->mask_row + 2 * from : nullptr;
         for (int64_t p = 0; p < STRETCH; p++) {
             float * score = scores + p * block.width + lane;
-            const float shown = p < count ? *score + (row ? half_at(row + 2 * p) : 0.0f) : -INFINITY;
-            *score = shown < LOWEST ? 2 * LOWEST : shown;
+            *score = masked(*score, row, p, count);
         }
     }
 }
@@ -208,16 +217,6 @@ void attend_stretch(const kernel_attention * a, const Division & d, const Block 
     multiply_floats<I, VECTORS>(rows, 1, a->d_v, scores, block.values, a->d_v, STRETCH, shrunk);
 }
 
-// LANES numbers of a row from the i-th on, as floats.
-template <class I, kernel_type TYPE>
-INLINE typename I::F numbers(const char * row, int64_t i) {
-    if (TYPE == KERNEL_F16) {
-        return I::load_halves(row + 2 * i);
-    }
-    const char * block = row + i / 32 * 34;
-    return I::mul(I::floats(half_at(block)), I::load_bytes(block + 2 + i % 32));
-}
-
 // The scores of one query for the first `count` of STRETCH keys, that of hidden ones and behind the end next to nothing;
 // the largest of them, or `top`. Four keys at a time, so that one sum need not wait for the last.
 template <class I, kernel_type TYPE>
@@ -242,8 +241,7 @@ float score_keys(const kernel_attention * a, const float * q, const char * keys,
         }
     }
     for (int64_t p = 0; p < STRETCH; p++) {
-        const float shown = p < count ? scores[p] + (mask ? half_at(mask + 2 * p) : 0.0f) : -INFINITY;
-        scores[p] = shown < LOWEST ? 2 * LOWEST : shown;
+        scores[p] = masked(scores[p], mask, p, count);
         top = scores[p] > top ? scores[p] : top;
     }
     return top;

@@ -74,16 +74,16 @@ def test_an_ambiguous_quotation_is_refused_with_its_places(hands: Hands) -> None
 
 def test_of_several_places_the_line_that_is_pointed_at_is_meant_as_long_as_it_reads_so(hands: Hands) -> None:
     path = hands.put("a.py", "x = 1\ny = 1\nx = 1\nz = 1; z = 1\n")
-    hands.context.workspace.point_at("a.py", 3, "x = 1")
+    hands.context.workspace.point_at(("a.py", 3, "x = 1"))
     hands.call("edit", path="a.py", old="= 1", new="= 2")
     assert path.read_text() == "x = 1\ny = 1\nx = 2\nz = 1; z = 1\n"
     assert "3 times" in hands.refused("edit", path="a.py", old=" = 1\n", new=" = 3\n"), "the line reads otherwise now"
-    hands.context.workspace.point_at("a.py", 4, "z = 1; z = 1")
+    hands.context.workspace.point_at(("a.py", 4, "z = 1; z = 1"))
     assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3"), "it is in the line twice"
-    hands.context.workspace.point_at("b.py", 1, "x = 1")
+    hands.context.workspace.point_at(("b.py", 1, "x = 1"))
     assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3")
-    hands.context.workspace.point_at("a.py", 1, "x = 1")
-    hands.context.workspace.point_at_nothing()
+    hands.context.workspace.point_at(("a.py", 1, "x = 1"))
+    hands.context.workspace.point_at(None)
     assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3")
 
 

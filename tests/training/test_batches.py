@@ -27,16 +27,16 @@ GROUPS = {
 
 
 def test_a_step_has_the_same_batch_whenever_it_is_asked_for() -> None:
-    forwards = [Batches(GROUPS, 1024, 100, seed=3).at(step) for step in range(20)]
-    one = Batches(GROUPS, 1024, 100, seed=3)
+    forwards = [Batches(GROUPS, 1024, seed=3).at(step, step / 100) for step in range(20)]
+    one = Batches(GROUPS, 1024, seed=3)
     for step in reversed(range(20)):
-        assert np.array_equal(one.at(step).ids, forwards[step].ids)
-    assert not np.array_equal(Batches(GROUPS, 1024, 100, seed=4).at(0).ids, forwards[0].ids)
+        assert np.array_equal(one.at(step, step / 100).ids, forwards[step].ids)
+    assert not np.array_equal(Batches(GROUPS, 1024, seed=4).at(0, 0.0).ids, forwards[0].ids)
 
 
 def test_batches_keep_to_their_tokens_and_are_padded_little() -> None:
     for step in range(16):
-        batch = Batches(GROUPS, 2048, 100, seed=0).at(step)
+        batch = Batches(GROUPS, 2048, seed=0).at(step, step / 100)
         assert batch.ids.size <= 2048
         assert batch.tokens > batch.ids.size / 3
 
@@ -60,8 +60,8 @@ def test_places_that_count_are_found_and_rows_filled_up() -> None:
 def test_only_the_last_stage_has_what_all_sessions_share(curriculum: Sequence[Stage]) -> None:
     assert [stage.whole for stage in curriculum] == [False] * (len(curriculum) - 1) + [True]
     assert curriculum[-1].until == 1.0
-    batches = Batches({"session": GROUPS["session"]}, 2048, 8000, seed=0, curriculum=curriculum)
-    early, late = (batches.at(step) for step in (4000, 7990))
+    batches = Batches({"session": GROUPS["session"]}, 2048, seed=0, curriculum=curriculum)
+    early, late = (batches.at(step, step / 8000) for step in (4000, 7990))
     assert (early.shared, late.shared) == (0, 50)
     # What was said stays said, and the first id is that of every sequence.
     assert (early.ids[:, 0] == 2).all()
@@ -94,5 +94,5 @@ def test_where_a_replacement_differs_counts_most(
 
 def test_what_a_batch_shares_counts_as_nothing() -> None:
     samples = [Sample((2, *range(500, 1600)), ((1050, 1060),), "off_by_one", static=1000) for _ in range(4)]
-    batch = Batches({"session": samples}, 1024, 100, seed=0).at(99)
+    batch = Batches({"session": samples}, 1024, seed=0).at(99, 0.99)
     assert len(batch.ids) == 8  # of 101 own ids each, in pieces of 64

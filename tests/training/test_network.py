@@ -52,7 +52,7 @@ def run_of(shape: Shape, steps: int, path: Path | None = None) -> Any:
     chance = np.random.default_rng(0)
     seen: list[int] = []
     samples = [Sample((2, *chance.integers(494, 520, 30).tolist()), ((1, 31),), "text") for _ in range(20)]
-    train.train(run, shape, Batches({"text": samples}, 256, 12, 0), train.Plan(12, 1e-2, steps), seen.append)
+    train.train(run, shape, Batches({"text": samples}, 256, 0), train.Plan(12, 1e-2, steps), seen.append)
     assert all(tokens > 0 for tokens in seen)
     return run
 

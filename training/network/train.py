@@ -305,7 +305,7 @@ def main() -> None:
         wait_while(args.pause)
 
     halves = _HALVES if place.type == "cpu" and len(os.sched_getaffinity(0)) >= _HALVES else 1
-    batches = Batches(groups, args.tokens // halves, args.steps * halves, args.seed, curriculum)
+    batches = Batches(groups, args.tokens // halves, args.seed, curriculum)
     train(run, shape, batches, plan, report, halves=halves)
     run.save(checkpoint)
     save_weights(args.out / "target.npz", shape, weights_of(model))
