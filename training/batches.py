@@ -24,7 +24,15 @@ Without it the small target finds the place and copies it unchanged.
 """
 
 QUOTED_WEIGHT = 3.0
-"""What a token counts that says which place is changed: a few stand among dozens that are the same in every call."""
+"""What the first and the last token of a quotation count: one says which line is changed, the other where in it; what
+stands between them is copied."""
+
+READ_WEIGHT = 0.2
+"""What a token counts that is only read, of the share of them that is guessed, too: what code looks like, and what is
+said again, is learnt from all of a sample instead of from the tenth that the model says."""
+
+READ_SHARE = 0.15
+"""Such tokens go through the last layers, which takes time."""
 
 _QUOTE = 52  # around every text in a call
 _POOL = 8  # batches' worth of samples that are sorted by length, so that little is padded
@@ -80,8 +88,8 @@ CURRICULUM = (
 
 
 GOING_ON = (
-    Stage(0.3, {"repeat": 0.03, "drill": 0.37, "session": 0.6}),
-    Stage(0.8, {"drill": 0.25, "session": 0.75}),
+    Stage(0.4, {"drill": 0.5, "session": 0.5}),
+    Stage(0.8, {"drill": 0.3, "session": 0.7}),
     Stage(1.0, {"drill": 0.1, "session": 0.9}, whole=True),
 )
 """The same for weights that have been through it once."""
@@ -115,7 +123,7 @@ class Batches:
         pool, number = divmod(step, _POOL)
         chance = np.random.default_rng((self._seed, pool))
         batches = self._pool(chance, progress)
-        return make_batch(batches[number % len(batches)])
+        return make_batch(batches[number % len(batches)], np.random.default_rng((self._seed, step, pool)))
 
     def _pool(self, chance: np.random.Generator, progress: float) -> list[list[Sample]]:
         """Samples for the next ``_POOL`` steps, those of like length together."""
@@ -155,8 +163,8 @@ def bare(sample: Sample) -> Sample:
     return replace(sample, ids=(*sample.ids[:1], *sample.ids[cut + 1 :]), said=said, static=0)
 
 
-def make_batch(samples: Sequence[Sample]) -> Batch:
-    """Samples one below the other."""
+def make_batch(samples: Sequence[Sample], chance: np.random.Generator | None = None) -> Batch:
+    """Samples one below the other; with ``chance`` a part of what is only read counts, too."""
     longest = _padded(max(len(sample.ids) for sample in samples))
     ids = np.zeros((len(samples), longest), np.int64)
     weights = np.zeros((len(samples), longest), np.float32)
@@ -167,12 +175,17 @@ def make_batch(samples: Sequence[Sample]) -> Batch:
         weights[row, quoted(sample)] = QUOTED_WEIGHT
         weights[row, changed(sample)] = CHANGED_WEIGHT
     shared = min(sample.static for sample in samples)
-    return Batch(ids, weights, shared if (ids[:, :shared] == ids[0, :shared]).all() else 0)
+    shared = shared if (ids[:, :shared] == ids[0, :shared]).all() else 0
+    if chance is not None:
+        read = (ids > 0) & (weights == 0) & (chance.random(ids.shape) < READ_SHARE)
+        read[:, : shared + 1] = False
+        weights[read] = READ_WEIGHT
+    return Batch(ids, weights, shared)
 
 
 def quoted(sample: Sample) -> list[int]:
-    """Where in the sample an edit quotes what it changes, the end of the quotation included."""
-    return [place for old, _ in _edits(sample) for place in old]
+    """Where in the sample a quotation of what is changed begins, and where it ends."""
+    return [place for old, _ in _edits(sample) for place in (old[0], old[-1])]
 
 
 def changed(sample: Sample) -> list[int]:

@@ -25,7 +25,7 @@ from agent.model.formats.literal import LiteralEncoder
 from inference.tokenizer import Tokenizer
 from training.bugs import KINDS, Bug, inject
 from training.cut import open_tokenizer
-from training.quotations import Quoter
+from training.quotations import shortened
 from training.renaming import exchange, renamed, some_names
 from training.repositories import COMMAND
 from training.samples import Sample, write_samples
@@ -38,17 +38,22 @@ _TEXT_TOKENS = 512
 _REPEATED_TOKENS = 256
 _SYSTEM = "You repair code."
 _MOST_MISTAKES = 6
+_POINTED_AT = 0.4  # of the mistakes that Python does not name
+_TOLD = 0.85
+_FILE = "<file>"
+_FOLDERS = ("/srv/app", "/home/me/src", "/tmp/fix-1", "/root/project", "/Users/me/code")
 _ALPHABETS = (4, 16, 64, 256, 1024)  # how many different ids a sequence without sense is drawn from
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One line as it stands and as it should be; ``told`` is what a failure would say about it, perhaps nothing."""
+    """One line as it stands and as it should be; ``told`` is what a failure would say about it, perhaps nothing: lines
+    as pytest marks them, with the line itself where Python quotes it."""
 
     kind: str
     old: str
     new: str
-    told: str
+    told: tuple[str, ...]
 
 
 class Writer:
@@ -57,7 +62,6 @@ class Writer:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
-        self._quoter = Quoter.of(tokenizer)
 
     def encode(self, text: str) -> list[int]:
         """The ids of plain text."""
@@ -77,7 +81,7 @@ class Writer:
         turns.thought("")
         prompt = turns.ids()
         turns = self._turns()
-        short = (self._quoter.shortened((each.old, each.new), code) for each in mistakes)
+        short = (shortened((each.old, each.new), code) for each in mistakes)
         pairs = [{"find": old, "replace": new} for old, new in short]
         turns.call(ToolCall("", "edit", {"path": path, "replacements": pairs}))
         turns.open_result()
@@ -145,23 +149,30 @@ def _mistakes(code: Code, shown: Sequence[str], chance: random.Random) -> Iterat
             old = bug.text[start:end]
             if old.strip() and not any(old in line for line in shown):
                 taken.add(number)
-                yield number, Mistake(kind, old, shown[number], _told(bug))
+                yield number, Mistake(kind, old, shown[number], _told(bug, code.function.lineno - 1))
                 break
 
 
-def _told(bug: Bug) -> str:
-    """What Python would say of the mistake, where that can be known without running it."""
+def _told(bug: Bug, above: int) -> tuple[str, ...]:
+    """What Python would say of the mistake, where that can be known without running it; ``above`` are the lines of the
+    file that are not shown."""
     wrong, right = bug.text[bug.start : bug.end], bug.right
     if bug.kind == "wrong_name":
-        return f"NameError: name '{wrong}' is not defined. Did you mean: '{right}'?"
+        return (f"NameError: name '{wrong}' is not defined. Did you mean: '{right}'?",)
     if bug.kind == "wrong_attribute":
-        return f"AttributeError: object has no attribute '{wrong}'. Did you mean: '{right}'?"
+        return (f"AttributeError: object has no attribute '{wrong}'. Did you mean: '{right}'?",)
     if bug.kind in ("missing_colon", "missing_bracket", "bad_indentation"):
         try:
             compile(bug.text, "file.py", "exec", dont_inherit=True)
         except SyntaxError as error:
-            return f"{type(error).__name__}: {error.msg}"
-    return ""
+            line, margin = (error.text or "").rstrip(), len(error.text or "") - len((error.text or "").lstrip())
+            return (
+                f'  File "{_FILE}", line {max(1, (error.lineno or 0) - above)}',
+                f"    {line.strip()}",
+                f"    {' ' * max(0, (error.offset or 1) - 1 - margin)}^",
+                f"{type(error).__name__}: {error.msg}",
+            )
+    return ()
 
 
 def _exercise(
@@ -179,18 +190,35 @@ def _exercise(
     for each in ordered:
         # pytest shows functions as if they stood at the margin.
         line = textwrap.dedent(f"{lines[0]}\n{each.old}").split("\n")[-1]
-        told = [f">   {line}"] if chance.random() < 0.5 else []
-        told += [f"E   {each.told}"] if each.told and chance.random() < 0.8 else []
-        if told:
+        margin = " " * (len(line) - len(line.lstrip()))
+        if len(each.told) > 1:
+            file = f"{chance.choice(_FOLDERS)}/{path}"
+            told = [f"E   {part}".replace(_FILE, file) for part in each.told]
+        else:
+            told = [f">   {line}"] if each.told or chance.random() < _POINTED_AT else []
+            told += [f"E   {margin}{part}" for part in each.told]
+        if told and chance.random() < _TOLD:
             failures.append("```\n" + "\n".join(told) + "\n```")
+    if len(ordered) == 1 and failures and chance.random() < 0.5:
+        failures.insert(0, _test(lines[0], path, syntax=len(ordered[0].told) > 1))
     asked = prompts.load(
         "fix/tools",
         complaint="",
         command=COMMAND,
-        failures="\n\n".join(failures) or f"{len(ordered)} failed",
+        failures="\n".join(failures) or f"{len(ordered)} failed",
         code=f"{path}:\n```python\n{code}\n```",
     )
     return writer.sample(asked, path, code, ordered, source)
+
+
+def _test(head: str, path: str, *, syntax: bool) -> str:
+    """The beginning of a test as a failure shows it; of its file, where that cannot be imported."""
+    name = head.partition("def ")[2].partition("(")[0] or "value"
+    module = path.rpartition("/")[2].removesuffix(".py")
+    body = f"    assert {name}(1, 2) == 3\n    assert {name}(0, 1) == 1"
+    shown = f"from {path.partition('/')[0]}.{module} import {name}\n\n\ndef test_{name}():" if syntax else f"def test_{name}():\n{body}"
+    called = "" if syntax else f"\n```\n>       assert {name}(1, 2) == 3\n```"
+    return f"`{'py' if syntax else 'test_' + name}` in tests/test_{module}.py:\n```\n{shown}\n```{called}"
 
 
 def repeats(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:

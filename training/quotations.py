@@ -1,63 +1,65 @@
-"""How an edit quotes a file: as little of it as names one place, from the token before the one that is wrong.
+"""How an edit quotes a file: from the beginning of the line until it is told what is wrong, and what names one place.
 
-What a small model has to copy is where it goes wrong, and what it copies costs time. So an edit is no whole line: it
-begins at the mistake and goes on until the piece stands in the file once.
+A small model finds a line more easily than a token: failures quote lines, and a line's first words say which it is. It
+goes on until the mistake, whole words of it, and as far as it must so that the piece stands in the file once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from agent.model.formats.literal import LiteralEncoder
-from inference.tokenizer import Tokenizer
+import re
+from collections.abc import Sequence
 
 Pair = tuple[str, str]
 """Text of a file, and what comes in its place."""
 
-_BEFORE = 1  # tokens in front of the first that differs
+_WORD = re.compile(r"\w+")
+_NEXT = re.compile(r"\s*(?:\w+|[^\w\s]|$)")
+_BLANKS = " \t"
 
 
-def common_ends(old: Sequence[int], new: Sequence[int]) -> tuple[int, int]:
-    """How many ids both begin with, and with how many of the others both end."""
+def common_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
+    """How many elements both begin with, and with how many of the others both end."""
     shorter = min(len(new), len(old))
     before = next((at for at in range(shorter) if new[at] != old[at]), shorter)
     behind = next((at for at in range(shorter - before) if new[-1 - at] != old[-1 - at]), shorter - before)
     return before, behind
 
 
-@dataclass(frozen=True, slots=True)
-class Quoter:
-    """Quotes by the tokens of one vocabulary: ``encode`` gives the ids of a text, ``piece`` the bytes of an id."""
+def shortened(pair: Pair, text: str) -> Pair:
+    """The same change of ``text`` by a shorter quotation; the pair itself where there is none.
 
-    encode: Callable[[str], Sequence[int]]
-    piece: Callable[[int], bytes]
-
-    @classmethod
-    def of(cls, tokenizer: Tokenizer) -> Quoter:
-        """By the tokens that a prompt's plain text has."""
-        return cls(LiteralEncoder(tokenizer).encode, tokenizer.piece)
-
-    def shortened(self, pair: Pair, text: str) -> Pair:
-        """The same change of ``text`` by a shorter quotation; the pair itself where there is none.
-
-        ``pair`` holds whole lines that stand in the text once.
-        """
-        old, new = (list(self.encode(each)) for each in pair)
-        before, behind = common_ends(old, new)
-        # Where something is missing, what stands behind the gap is quoted, too.
-        for start in range(max(0, before - _BEFORE), -1, -1):
-            for left in range(min(behind, len(old) - before - 1), -1, -1):
-                found = self._text(old[start : len(old) - left])
-                if found and found.strip() and text.count(found) == 1:
-                    wanted = self._text(new[start : len(new) - left])
-                    if wanted is not None and pair[0].replace(found, wanted) == pair[1]:
-                        return found, wanted
+    ``pair`` holds whole lines that stand in the text once.
+    """
+    offset = text.index(pair[0])
+    wanted = text[:offset] + pair[1] + text[offset + len(pair[0]) :]
+    before, behind = common_ends(pair[0], pair[1])
+    first = offset + before
+    start, end = _start(text, wanted, first), _end(text, first, offset + len(pair[0]) - behind)
+    while end < len(text) and (text[end - 1] in _BLANKS or not _stands_once(text[start:end], text)):
+        match = _NEXT.match(text, end)
+        end = max(end + 1, match.end() if match else 0)
+    if not _stands_once(text[start:end], text):
         return pair
+    return text[start:end], wanted[start : end + len(wanted) - len(text)]
 
-    def _text(self, ids: Sequence[int]) -> str | None:
-        """None where a character is cut in two."""
-        try:
-            return b"".join(map(self.piece, ids)).decode()
-        except UnicodeDecodeError:
-            return None
+
+def _start(text: str, wanted: str, place: int) -> int:
+    """Where the line's words begin that the place is in; the line itself where its margin changes."""
+    line = text.rfind("\n", 0, place) + 1
+    words = line
+    while words < len(text) and text[words] in _BLANKS:
+        words += 1
+    wider = words == place and wanted[place : place + 1] in tuple(_BLANKS)
+    return line if wider or words > place else words
+
+
+def _end(text: str, first: int, last: int) -> int:
+    """The end of the word that ``last`` is in; of the next one, where nothing of the line would be quoted."""
+    if last < len(text) and _WORD.match(text, last) and (last == first or _WORD.match(text, last - 1)):
+        match = _WORD.match(text, last)
+        return match.end() if match else last
+    return last
+
+
+def _stands_once(piece: str, text: str) -> bool:
+    return bool(piece.strip()) and text.count(piece) == 1

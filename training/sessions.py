@@ -43,7 +43,7 @@ from prompts import load
 from tools.commands import Unconfined
 from tools.edit import EditTool
 from training.cut import open_tokenizer
-from training.quotations import Quoter
+from training.quotations import shortened
 from training.renaming import some_names
 from training.repositories import COMMAND, Case, lay_out
 from training.runner import Runner
@@ -118,7 +118,6 @@ class FirstAnswers:
     def __init__(self, tokenizer: Tokenizer, static: Sequence[int]) -> None:
         self._tokens = Gemma4Tokens.of(tokenizer)
         self._encoder = LiteralEncoder(tokenizer)
-        self._quoter = Quoter.of(tokenizer)
         self._static = static
 
     def record(self, case: Case, runner: Runner, command: str = COMMAND, place: Place | None = None) -> Sample | None:
@@ -134,7 +133,7 @@ class FirstAnswers:
         pair = case.bug.repair()
         if run.green or pair[0] not in asked:
             return None
-        old, new = self._quoter.shortened(pair, case.bug.text)
+        old, new = shortened(pair, case.bug.text)
         turns = Gemma4Turns(self._encoder, self._tokens)
         turns.user(f"{environment}\n\n{asked}".replace(own, place.parent))
         turns.open_model()

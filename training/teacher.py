@@ -15,7 +15,7 @@ from agent.model.formats.gemma4_turns import Gemma4Turns
 from agent.model.formats.literal import LiteralEncoder
 from inference.request import EngineEvent, Finished, FinishReason, Request, Stats, TokensDecoded
 from inference.tokenizer import Tokenizer
-from training.quotations import Pair, Quoter
+from training.quotations import Pair, shortened
 from training.repositories import Case
 from training.slips import Slip, differences
 
@@ -45,7 +45,6 @@ class Teacher:
         self.tokenizer = tokenizer
         self.tokens = Gemma4Tokens.of(tokenizer)
         self.heard: list[tuple[Request, list[int]]] = []
-        self.quoter = Quoter.of(tokenizer)
         self._answers = answers
 
     async def start(self) -> None:
@@ -96,7 +95,7 @@ def with_tools(case: Case, *, thinks: bool, slip: Slip | None = None) -> list[An
         pairs = differences(text, case.specimen.text) if slip else (case.bug.repair(),)
         if not pairs or any(old not in teacher.prompt(request) for old, _ in pairs):
             return []  # nobody could know
-        pairs = [teacher.quoter.shortened(pair, text) for pair in pairs]
+        pairs = [shortened(pair, text) for pair in pairs]
         thought = f"The mistake is in this line:\n{case.bug.repair()[0].strip()}" if thinks else ""
         return change(teacher, thought, pairs)
 
@@ -112,7 +111,7 @@ def with_tools(case: Case, *, thinks: bool, slip: Slip | None = None) -> list[An
         return answers
 
     def err(teacher: Teacher, _: Request) -> list[int]:
-        pair = slip.pair if slip.refused else teacher.quoter.shortened(slip.pair, case.bug.text)
+        pair = slip.pair if slip.refused else shortened(slip.pair, case.bug.text)
         return change(teacher, "", (pair,))
 
     wrong = Answer(err, learnt=False)

@@ -12,6 +12,8 @@ from training.batches import (
     CURRICULUM,
     GOING_ON,
     QUOTED_WEIGHT,
+    READ_SHARE,
+    READ_WEIGHT,
     Batches,
     Stage,
     changed,
@@ -88,8 +90,19 @@ def test_where_a_replacement_differs_counts_most(
     assert tuple(ids[place] for place in changed(sample)) == differs
     weights = make_batch([sample]).weights[0]
     assert (weights == np.float32(CHANGED_WEIGHT)).sum() == len(differs)
-    assert tuple(ids[place] for place in quoted(sample)) == (*old, 52)
-    assert (weights == np.float32(QUOTED_WEIGHT)).sum() == len(old) + 1
+    assert tuple(ids[place] for place in quoted(sample)) == (old[0], 52)
+    assert (weights == np.float32(QUOTED_WEIGHT)).sum() == 2
+
+
+def test_a_share_of_what_is_read_counts_a_little() -> None:
+    some = [GROUPS["session"][number] for number in range(8)]
+    plain, batch = make_batch(some), make_batch(some, np.random.default_rng(0))
+    assert np.array_equal(batch.weights[plain.weights > 0], plain.weights[plain.weights > 0])
+    read = batch.weights == np.float32(READ_WEIGHT)
+    assert not read[:, : batch.shared + 1].any()
+    assert not read[batch.ids == 0].any()
+    candidates = (batch.ids[:, batch.shared + 1 :] > 0).sum() - (plain.weights > 0).sum()
+    assert READ_SHARE / 2 < read.sum() / candidates < READ_SHARE * 2
 
 
 def test_what_a_batch_shares_counts_as_nothing() -> None:

@@ -16,7 +16,7 @@ from tests.constructed_gemma4 import small_vocabulary
 from training.bugs import Bug
 from training.cut import open_tokenizer, write_vocabulary
 from training.drills import Writer, drills, repeats, texts
-from training.quotations import Quoter
+from training.quotations import shortened
 from training.repositories import lay_out
 from training.runner import Runner
 from training.samples import Sample, read_samples, write_samples
@@ -59,8 +59,8 @@ def said(sample: Sample, tokenizer: LlamaCppTokenizer) -> list[str]:
     return [text_of(sample.ids[start:end], tokenizer) for start, end in sample.said]
 
 
-def quoted(bug: Bug, tokenizer: LlamaCppTokenizer) -> tuple[str, str]:
-    return Quoter(tokenizer.encode, tokenizer.piece).shortened(bug.repair(), bug.text)
+def quoted(bug: Bug) -> tuple[str, str]:
+    return shortened(bug.repair(), bug.text)
 
 
 @pytest.mark.parametrize("thinks", [False, True])
@@ -70,7 +70,7 @@ def test_a_session_with_tools_changes_and_tells(
     sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, Manner(thinks=thinks))
     assert sample is not None
     mend, tell = said(sample, tokenizer)
-    old, new = quoted(bug, tokenizer)
+    old, new = quoted(bug)
     assert mend.endswith("<|tool_response>")
     assert f'find:<|"|>{old}<|"|>,replace:<|"|>{new}<|"|>' in mend
     assert ("The mistake is in this line" in mend) is thinks
@@ -96,14 +96,14 @@ def test_what_is_gone_on_from_is_not_learnt(
     sample = record(lay_out(specimen, bug, tmp_path, 0), tokenizer, runner, slip=wrong)
     assert sample is not None
     whole, learnt = text_of(sample.ids, tokenizer), said(sample, tokenizer)
-    wrongly = wrong.pair if refused else Quoter(tokenizer.encode, tokenizer.piece).shortened(wrong.pair, bug.text)
+    wrongly = wrong.pair if refused else shortened(wrong.pair, bug.text)
     call = f'find:<|"|>{wrongly[0]}<|"|>,replace:<|"|>{wrongly[1]}<|"|>'
     assert call in whole
     assert call not in "".join(learnt)
     assert ("nothing would change" in whole) is refused
     assert ("still fails" in whole) is not refused
     assert "find:" in learnt[-2]
-    assert f'replace:<|"|>{quoted(bug, tokenizer)[1]}<|"|>' in learnt[-2] or not refused
+    assert f'replace:<|"|>{quoted(bug)[1]}<|"|>' in learnt[-2] or not refused
 
 
 def test_the_first_answer_alone_is_the_one_of_a_whole_session(
