@@ -54,5 +54,5 @@ class Passages:
 
 
 def _stands_once(piece: bytes, text: bytes) -> bool:
-    first = text.find(piece) if piece else -1
+    first = text.find(piece) if piece.strip() else -1  # blanks name no place
     return first >= 0 and text.find(piece, first + 1) < 0

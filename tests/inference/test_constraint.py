@@ -212,7 +212,7 @@ def test_drawing_freely_first_does_not_change_the_distribution(
 def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends_all_the_same(
     backend: LlamaCppBackend, vocabulary: GrammarVocabulary
 ) -> None:
-    text = "x = 1\ny = 2\nx = 1\nx = 1"
+    text = "x = 1\ny = 2\nx = 1\n\nx = 1"
     lark = f"start: key <[{QUOTE}]> %regex {json.dumps({'substring_chars': text})} <[{QUOTE}]>\nkey: /find:|like:/"
     grammar = replace(starting(lark), passages=(Passage("find:", QUOTE, (text, "unlike it")),))
 
@@ -231,8 +231,9 @@ def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends
     assert ends("find:", "x = 1\ny")
     assert ends("find:", "y = 2")
     assert not ends("find:", "")
+    assert not ends("find:", "\n\n")  # blanks name no place
     assert ends("find:", text)
-    assert ends("find:", "\nx = 1\nx = 1")
+    assert ends("find:", "\nx = 1\n\nx")
 
 
 def test_a_passage_may_have_to_be_unlike_the_one_before(
