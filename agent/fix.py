@@ -17,10 +17,11 @@ from agent.events import AgentEvent, AttemptStarted, Notice, RunEnd, RunFinished
 from agent.evidence import Evidence, Sources, gather
 from agent.failures import TestRun
 from agent.messages import Usage
-from agent.repair import Candidate, DirectRepair, Repair, ToolRepair, Workbench, restoring_calls
+from agent.repair import Candidate, DirectRepair, Repair, Workbench, restoring_calls
 from agent.rewind import Mark
 from agent.session import Session
 from agent.small_changes import Preferences
+from agent.tool_repair import ToolRepair
 from tools.base import FileChange
 
 Emit = Callable[[AgentEvent], None]

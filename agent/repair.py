@@ -5,26 +5,23 @@ Which tries are made in which order is ``agent.attempts``'s matter; what is kept
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import ClassVar
 
-from agent.attempts import FEW_CHANGES, Attempt, Shape, direct_attempts, stated_attempts, tool_attempts
+from agent.attempts import FEW_CHANGES, Attempt, Shape, direct_attempts, stated_attempts
 from agent.briefing import Briefing, code_without, describe_failures
 from agent.compiler_hints import compiler_hints
 from agent.errors import AgentError
 from agent.events import AgentEvent, Notice, RunEnd, RunFinished, RunStarted
-from agent.evidence import Evidence, Excerpt, Sources, Suspect, gather
+from agent.evidence import Evidence, Sources, Suspect, gather
 from agent.failures import TestRun
 from agent.lead_in import body_lines, frame, head_lines, source_of
-from agent.messages import AssistantMessage, ToolCall, Usage
+from agent.messages import ToolCall, Usage
 from agent.missing_imports import missing_imports
-from agent.model import Quotable, ResponseOptions
+from agent.model import ResponseOptions
 from agent.proposal import Edit, propose
 from agent.rewind import Mark
 from agent.run import Limits, RunOptions
@@ -39,11 +36,9 @@ from agent.small_changes import (
     misspellings,
     says_what_is_wrong,
 )
-from agent.suspected_lines import suspected_lines
 from agent.syntax_repairs import syntax_repairs
 from prompts import load
 from tools.base import FileChange
-from tools.edit import EditTool
 from tools.text import decode
 
 Emit = Callable[[AgentEvent], None]
@@ -55,12 +50,6 @@ _Tried = tuple[Edit, ...] | tuple[FileChange, ...]
 _STATED_SECONDS = 30.0
 _LEAST_STATED = 2
 _LONG_BODY = 12  # lines; on two cores a small model writes one a second
-# Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
-_TOOL_TURNS = 16
-_PLACE_TURNS = 2  # of one that can change one place: there are others
-# Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
-_WARMER, _WARMEST = 0.1, 0.6
-_QUICK_ANSWER = 5.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,87 +259,6 @@ class DirectRepair(Repair):
         return {path: self._bench.sources.text(path) for path in briefing.paths}
 
 
-class ToolRepair(Repair):
-    """Lets the model work with its tools until it thinks it is done, then tests."""
-
-    _again = "fix/again_tools"
-
-    def __init__(self, bench: Workbench, first: TestRun, origin: Mark | None = None) -> None:
-        super().__init__(bench, first, origin)
-        sources = bench.sources
-        self._tests = {path: _content(sources.root / path) for path in sources.paths if sources.is_test(path)}
-        self._repeated = 0  # more often than something new was tried
-        self._places = suspected_lines(bench.evidence, bench.wide.shown, sources)
-        self._visits = Counter[Excerpt]()
-        self._answers, self._answering = 0, 0.0  # how many, and their seconds
-
-    async def _asking(self) -> AsyncIterator[Attempt]:
-        for attempt in tool_attempts(len(self._places), lambda: self._answering < _QUICK_ANSWER * self._answers):
-            yield attempt
-
-    async def _answered(self, attempt: Attempt, seconds: float, /) -> Candidate | None:
-        """One run of the loop and the tests."""
-        place = self._places[attempt.line] if attempt.shape is Shape.PLACE else None
-        temperature, repeated, turns = attempt.temperature, self._repeated, _TOOL_TURNS
-        if place:
-            repeated, turns = self._visits[place] - 1, _PLACE_TURNS
-            temperature = temperature if self._visits[place] else 0.0  # the likeliest change of a place comes first
-            self._visits[place] += 1
-        warmer = min(_WARMEST, _WARMER * max(0, repeated))
-        response = ResponseOptions(attempt.max_tokens, temperature, attempt.seed, warmer=warmer)
-        limits = Limits(turns=turns, seconds=None if seconds == float("inf") else seconds)
-        before = tuple(self._bench.session.changes_since(self._start)) if attempt.feedback else ()
-        text = self._begin(attempt)
-        first = replace(response, quotable=self._quotable(place))
-        began = time.monotonic()
-        self._bench.session.point_at((place.path, place.start, place.text) if place else None)
-        try:
-            await self._ask(text, RunOptions(limits, response, first))
-        finally:
-            self._bench.session.point_at(None)
-        self._answers, self._answering = self._answers + 1, self._answering + time.monotonic() - began
-        self._protect_tests()
-        changes = tuple(self._bench.session.changes_since(self._start))
-        if changes == before:
-            self._bench.emit(Notice("The model changed nothing."))
-            return None
-        if self._was_tried(changes):
-            self._repeated += 1
-            return None
-        self._repeated = max(0, self._repeated - 1)
-        return await self._judge(changes)
-
-    def _first_prompt(self, _attempt: Attempt, values: dict[str, str], /) -> str:
-        briefing = self._bench.wide
-        for path in briefing.paths:
-            self._bench.session.show_file(path, self._bench.sources.content(path))
-        return load("fix/tools", **values, failures=briefing.failures, code=briefing.code)
-
-    def _quotable(self, place: Excerpt | None) -> Quotable | None:
-        """What the first answers can edit: the files that the prompt shows, as they are now, or one place in them.
-
-        Nothing is held to once the model has used other tools than edits: it may have read other files.
-        """
-        bench = self._bench
-        used = {call.name for each in bench.session.messages if isinstance(each, AssistantMessage)
-                for call in each.tool_calls}  # fmt: skip
-        if used - {EditTool.name}:
-            return None
-        contents = {path: _content(bench.sources.root / path) or b"" for path in bench.wide.paths}
-        files = tuple((path, decode(content).text.replace("\r\n", "\n")) for path, content in contents.items())
-        parts = ((place.path, place.text),) if place else ()
-        return Quotable(EditTool.name, "path", "find", "replace", files, parts) if files else None
-
-    def _protect_tests(self) -> None:
-        """Tests that a command changed are put back: the judge must not be bent."""
-        allowed = {change.path for change in self._bench.session.changes_since(self._start)}
-        for path, content in self._tests.items():
-            target = self._bench.sources.root / path
-            if path not in allowed and content is not None and _content(target) != content:
-                target.write_bytes(content)
-                self._bench.emit(Notice(f"A command had changed {path}; it is as it was."))
-
-
 def _stated(evidence: Evidence, sources: Sources) -> list[tuple[str, tuple[Edit, ...]]]:
     """What the failures themselves name, in words and as edits."""
     named = [
@@ -381,10 +289,3 @@ def restoring_calls(changes: Sequence[FileChange]) -> list[ToolCall]:
         calls.append(ToolCall(f"look-{number}", "read", {"path": change.path}))
         calls.append(ToolCall(f"keep-{number}", "edit", {"path": change.path, "replacements": pieces}))
     return calls
-
-
-def _content(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

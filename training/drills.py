@@ -212,13 +212,16 @@ def _exercise(
 
 
 def _test(head: str, path: str, *, syntax: bool) -> str:
-    """The beginning of a test as a failure shows it; of its file, where that cannot be imported."""
+    """The beginning of a test as a failure shows it; of its file, where the code cannot be imported."""
     name = head.partition("def ")[2].partition("(")[0] or "value"
     module = path.rpartition("/")[2].removesuffix(".py")
-    body = f"    assert {name}(1, 2) == 3\n    assert {name}(0, 1) == 1"
-    shown = f"from {path.partition('/')[0]}.{module} import {name}\n\n\ndef test_{name}():" if syntax else f"def test_{name}():\n{body}"
-    called = "" if syntax else f"\n```\n>       assert {name}(1, 2) == 3\n```"
-    return f"`{'py' if syntax else 'test_' + name}` in tests/test_{module}.py:\n```\n{shown}\n```{called}"
+    title = f"`{'py' if syntax else f'test_{name}'}` in tests/test_{module}.py:"
+    if syntax:
+        package = path.partition("/")[0]
+        return f"{title}\n```\nfrom {package}.{module} import {name}\n\n\ndef test_{name}():\n```"
+    checks = [f"assert {name}(1, 2) == 3", f"assert {name}(0, 1) == 1"]
+    shown = "\n".join([f"def test_{name}():", *(f"    {check}" for check in checks)])
+    return f"{title}\n```\n{shown}\n```\n```\n>       {checks[0]}\n```"
 
 
 def repeats(source: Source, writer: Writer, seed: int) -> Iterator[Sample]:

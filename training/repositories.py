@@ -16,6 +16,9 @@ from training.specimens import Specimen
 COMMAND = "python -m pytest -q"
 """What runs a repository's tests."""
 
+_SETTINGS = "[pytest]\naddopts = -p no:hypothesispytest -p no:anyio -p no:timeout\n"
+"""Plugins of this project's own environment would take half the time of a run, and a repository like these has none."""
+
 _PACKAGES = ("app", "core", "library", "project", "service", "toolkit")
 _IDENTITY = ("-c", "user.name=training", "-c", "user.email=training@localhost")
 
@@ -39,6 +42,7 @@ def lay_out(specimen: Specimen, bug: Bug, root: Path, seed: int) -> Case:
         path: bug.text,
         f"{package}/__init__.py": "",
         "conftest.py": "",
+        "pytest.ini": _SETTINGS,
         f"tests/test_{specimen.module}.py": _test(specimen, package, chance),
     }
     for name, text in files.items():

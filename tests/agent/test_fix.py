@@ -367,8 +367,9 @@ def test_files_that_were_tested_before_are_not_tested_again(tmp_path: Path) -> N
     wrong = {"path": "orders/pricing.py", "replacements": [less]}
     same = [Scripted(calls=(Call("edit", wrong),)), Scripted("Done.")]
     unsure = Scripted("I do not know.")
-    outcome = repair.run([*same, unsure, unsure, *same], FixOptions(COMMAND, attempts=4), direct=False)
-    assert (outcome.green, outcome.attempts) == (False, 4)
+    script = [*same, unsure, unsure, unsure, unsure, *same]
+    outcome = repair.run(script, FixOptions(COMMAND, attempts=6), direct=False)
+    assert (outcome.green, outcome.attempts) == (False, 6)
     assert len(repair.of(TestsFinished)) == 2
     assert any("tried before" in each.text for each in repair.of(Notice) if isinstance(each, Notice))
     assert tree(tmp_path) == repair.before
@@ -412,6 +413,24 @@ def test_a_quick_model_with_tools_is_held_to_one_suspected_place_after_the_other
     ]
     visits = [quoted[:at].count(piece) for at, piece in enumerate(quoted)]
     assert [each.warmer for each in drawn] == pytest.approx([0.1 * max(0, count - 1) for count in visits])
+
+
+def test_a_place_is_asked_about_until_its_change_is_new(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+
+    def change(sign: str) -> Scripted:
+        piece = {"find": "line.quantity > BULK", "replace": f"line.quantity {sign} BULK"}
+        return Scripted(calls=(Call("edit", {"path": "orders/pricing.py", "replacements": [piece]}),))
+
+    unsure = Scripted("I do not know.")
+    script = [change("<"), Scripted("Done."), unsure, unsure, change("<"), change(">"), change(">=")]
+    repair.model = ScriptedModel(script)
+    outcome = asyncio.run(repair.job(FixOptions(COMMAND, attempts=4), direct=False, lasting=60.0).run())
+    assert (outcome.green, outcome.attempts) == (True, 4)
+    assert len(repair.of(TestsFinished)) == 3, "what was tried, and what changes nothing, is not tested"
+    asked = [each for each in repair.model.conversations[0].asked if each.quotable and each.quotable.parts]
+    assert [each.temperature for each in asked] == [0.0, None, None]
+    assert len({each.seed for each in asked}) == 3
 
 
 def test_what_is_quoted_at_a_place_is_changed_there_though_it_stands_elsewhere_too(tmp_path: Path) -> None:
