@@ -5,7 +5,9 @@ Which passages there are comes with the request; nothing here knows a chat forma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from inference.request import Passage
 
@@ -55,4 +57,7 @@ class Passages:
 
 def _stands_once(piece: bytes, text: bytes) -> bool:
     first = text.find(piece) if piece.strip() else -1  # blanks name no place
-    return first >= 0 and text.find(piece, first + 1) < 0
+    if first < 0 or text.find(piece, first + 1) < 0:
+        return first >= 0
+    whole = re.finditer(rb"^[ \t]*" + re.escape(piece) + rb"[ \t]*$", text, re.MULTILINE)
+    return len(list(islice(whole, 2))) == 1

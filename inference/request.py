@@ -28,8 +28,9 @@ class SamplingParams:
 class Passage:
     """A text of the output that stands behind the text ``opening`` between two of the ids ``mark``.
 
-    It may end only where it stands in one of the texts ``once_in`` exactly once, if there are any, and with ``unlike``
-    only where it is not what the last passage was; one that cannot go on may end all the same.
+    If there are texts ``once_in``, it may end only where one of them has it exactly once, or exactly once as whole
+    lines but for their blanks; with ``unlike`` only where it is not what the last passage was. One that cannot go on
+    may end all the same.
     """
 
     opening: str

@@ -143,11 +143,9 @@ def _locate_all(relative: str, text: str, edits: Sequence[tuple[str, str]], poin
         which = "`find`" if len(edits) == 1 else f"`find` of replacement {number}"
         if old == new:
             raise _nothing_changes(which)
-        found = _locate(text, old, new, which)
+        found = _pointed_at(text, old, new, pointed) or _locate(text, old, new, which)
         if found is None:
             raise ToolError(not_found(relative, text, (old, new), which))
-        if isinstance(found, Ambiguous):
-            found = _pointed_at(text, old, new, [offset for offset in found.offsets if offset in pointed]) or found
         if isinstance(found, Ambiguous):
             raise ToolError(ambiguous(relative, text, found, which))
         matches.append((found, which))
@@ -166,10 +164,11 @@ def _locate(text: str, old: str, new: str, which: str) -> Match | Ambiguous | No
     raise ToolError(f"{which} is empty; copy the lines to replace, or the line to insert after, into it.")
 
 
-def _pointed_at(text: str, old: str, new: str, offsets: Sequence[int]) -> Match | None:
-    if len(offsets) != 1 or not text.startswith(old, offsets[0]):
+def _pointed_at(text: str, old: str, new: str, pointed: range) -> Match | None:
+    offset = text.find(old, pointed.start) if old.strip() and pointed else -1
+    if offset not in pointed or text.find(old, offset + 1) in pointed:
         return None
-    return Match(offsets[0], offsets[0] + len(old), new)
+    return Match(offset, offset + len(old), new)
 
 
 def _apply(text: str, matches: Sequence[Match]) -> tuple[str, list[Region]]:

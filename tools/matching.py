@@ -42,7 +42,10 @@ class Ambiguous:
 
 
 def find(text: str, old: str, new: str) -> Match | Ambiguous | None:
-    """The place that ``old`` means and what ``new`` becomes there; None when there is none. ``old`` is not empty."""
+    """The place that ``old`` means and what ``new`` becomes there; None when there is none. ``old`` is not empty.
+
+    Of several places the only one is meant where whole lines read so, but for their margins.
+    """
     raw, old, new = old, old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     found = _find(text, old, new)
     if found is None and _is_numbered(old):
@@ -76,6 +79,13 @@ def occurrences(text: str, part: str, limit: int = 20) -> list[int]:
     return found
 
 
+def _fills_lines(text: str, start: int, size: int) -> bool:
+    """Whether the lines that a part of the text is in hold nothing else."""
+    behind = text.find("\n", start + size)
+    rest = text[start + size :] if behind < 0 else text[start + size : behind]
+    return not (text[text.rfind("\n", 0, start) + 1 : start] + rest).strip(" \t")
+
+
 def _plain(text: str) -> str:
     return text.replace("\r\n", "\n")
 
@@ -93,7 +103,10 @@ def _in_view(text: str, old: str, new: str, view: Callable[[str], str], how: str
     if offsets is None:
         return None
     if len(places) > 1:
-        return Ambiguous(tuple(offsets[place] for place in places))
+        whole = [place for place in occurrences(seen, wanted, len(seen)) if _fills_lines(seen, place, len(wanted))]
+        if len(whole) != 1:
+            return Ambiguous(tuple(offsets[place] for place in places))
+        places = whole
     start, end = offsets[places[0]], offsets[places[0] + len(wanted)]
     return Match(start, end, _with_line_ends(new, text, start, end), how)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tools.matching import Match, find
+
 Pair = tuple[str, str]
 """Text of a file, and what comes in its place."""
 
@@ -35,10 +37,10 @@ def shortened(pair: Pair, text: str) -> Pair:
     before, behind = common_ends(pair[0], pair[1])
     first = offset + before
     start, end = _start(text, wanted, first), _end(text, first, offset + len(pair[0]) - behind)
-    while end < len(text) and (text[end - 1] in _BLANKS or not _stands_once(text[start:end], text)):
+    while end < len(text) and (text[end - 1] in _BLANKS or not _names(text, start, end)):
         match = _NEXT.match(text, end)
         end = max(end + 1, match.end() if match else 0)
-    if not _stands_once(text[start:end], text):
+    if not _names(text, start, end):
         return pair
     return text[start:end], wanted[start : end + len(wanted) - len(text)]
 
@@ -61,5 +63,7 @@ def _end(text: str, first: int, last: int) -> int:
     return last
 
 
-def _stands_once(piece: str, text: str) -> bool:
-    return bool(piece.strip()) and text.count(piece) == 1
+def _names(text: str, start: int, end: int) -> bool:
+    """Whether the edit tool takes the piece to mean the place that it is from."""
+    found = find(text, text[start:end], "") if text[start:end].strip() else None
+    return isinstance(found, Match) and found.start == start

@@ -212,7 +212,7 @@ def test_drawing_freely_first_does_not_change_the_distribution(
 def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends_all_the_same(
     backend: LlamaCppBackend, vocabulary: GrammarVocabulary
 ) -> None:
-    text = "x = 1\ny = 2\nx = 1\n\nx = 1"
+    text = "x = 1\ny = 2\nx = 1\n\nx = 1\n  y "
     lark = f"start: key <[{QUOTE}]> %regex {json.dumps({'substring_chars': text})} <[{QUOTE}]>\nkey: /find:|like:/"
     grammar = replace(starting(lark), passages=(Passage("find:", QUOTE, (text, "unlike it")),))
 
@@ -230,6 +230,8 @@ def test_a_passage_ends_only_where_it_stands_once_and_one_that_cannot_go_on_ends
     assert ends("like:", "x = 1")
     assert ends("find:", "x = 1\ny")
     assert ends("find:", "y = 2")
+    assert ends("find:", "y")  # the only line that is that and no more
+    assert not ends("find:", "x")
     assert not ends("find:", "")
     assert not ends("find:", "\n\n")  # blanks name no place
     assert ends("find:", text)

@@ -72,6 +72,15 @@ def test_an_ambiguous_quotation_is_refused_with_its_places(hands: Hands) -> None
     assert path.read_text().count("x = 1") == 2
 
 
+def test_of_several_places_the_only_one_that_fills_its_lines_is_meant(hands: Hands) -> None:
+    path = hands.put("a.py", "def f(x):\n    y = x + 1\n    x\n    if x:\n        y()\n    y = x + 12\n")
+    hands.call("edit", path="a.py", old="x", new="return x")
+    assert path.read_text() == "def f(x):\n    y = x + 1\n    return x\n    if x:\n        y()\n    y = x + 12\n"
+    hands.call("edit", path="a.py", old="y = x + 1", new="y = x")
+    assert path.read_text() == "def f(x):\n    y = x\n    return x\n    if x:\n        y()\n    y = x + 12\n"
+    assert "times" in hands.refused("edit", path="a.py", old="x", new="z")
+
+
 def test_of_several_places_the_line_that_is_pointed_at_is_meant_as_long_as_it_reads_so(hands: Hands) -> None:
     path = hands.put("a.py", "x = 1\ny = 1\nx = 1\nz = 1; z = 1\n")
     hands.context.workspace.point_at(("a.py", 3, "x = 1"))
@@ -85,6 +94,10 @@ def test_of_several_places_the_line_that_is_pointed_at_is_meant_as_long_as_it_re
     hands.context.workspace.point_at(("a.py", 1, "x = 1"))
     hands.context.workspace.point_at(None)
     assert "4 times" in hands.refused("edit", path="a.py", old=" = 1", new=" = 3")
+    path = hands.put("b.py", "x = 1\ny = x = 1 + 1\n")
+    hands.context.workspace.point_at(("b.py", 2, "y = x = 1 + 1"))
+    hands.call("edit", path="b.py", old="x = 1", new="x = 2")
+    assert path.read_text() == "x = 1\ny = x = 2 + 1\n", "before a line that reads so"
 
 
 def test_a_quotation_that_is_nowhere_is_answered_with_the_nearest_lines(hands: Hands) -> None:
