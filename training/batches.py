@@ -89,7 +89,7 @@ CURRICULUM = (
 
 GOING_ON = (
     Stage(0.4, {"drill": 0.5, "session": 0.5}),
-    Stage(0.8, {"drill": 0.3, "session": 0.7}),
+    Stage(0.75, {"drill": 0.3, "session": 0.7}),
     Stage(1.0, {"drill": 0.1, "session": 0.9}, whole=True),
 )
 """The same for weights that have been through it once."""
