@@ -174,3 +174,30 @@ def test_a_shape_without_room_for_codes_is_refused(shape: Shape) -> None:
     models, copying = load("models"), load("copying")
     with pytest.raises(ValueError, match="no room"):
         copying.begin_with_copying(models.make_target(shape), shape, 0)
+
+
+def test_muon_steps_are_those_of_pytorchs_own_without_its_rounding() -> None:
+    torch, muon = importlib.import_module("torch"), load("muon")
+    chance = torch.Generator().manual_seed(0)
+    began = torch.randn(24, 16, generator=chance)
+    mine, theirs = (began.clone().requires_grad_() for _ in range(2))
+    optimizers = muon.Muon([mine], 0.1), torch.optim.Muon([theirs], weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["lr"] = 0.01
+    for _ in range(3):
+        mine.grad = torch.randn(24, 16, generator=chance)
+        theirs.grad = mine.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    moved = (began - mine).abs().mean()
+    assert (mine - theirs).abs().mean() < moved / 50
+    with pytest.raises(ValueError, match="matrices"):
+        muon.Muon([torch.zeros(3)], 0.1)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (24, 16)])
+def test_orthogonal_matrices_have_like_singular_values(size: tuple[int, int]) -> None:
+    torch, muon = importlib.import_module("torch"), load("muon")
+    found = muon.orthogonal(torch.randn(3, *size, generator=torch.Generator().manual_seed(0)))
+    values = torch.linalg.svdvals(found)
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3

@@ -31,6 +31,7 @@ from training.network.checkpoints import Run, time_left, wait_while
 from training.network.copying import begin_with_copying
 from training.network.counted import counted_rows
 from training.network.models import head, initialise, load_into, make_target, weights_of
+from training.network.muon import Muon
 from training.samples import Sample, read_samples
 from training.shape import Shape
 from training.vocabulary import read_vocabulary
@@ -126,7 +127,7 @@ class Optimizers:
         groups = [{"params": tables, "weight_decay": 0.01}, {"params": norms, "weight_decay": 0.0}]
         self._each: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.AdamW(groups, lr=0.0, betas=_BETAS),
-            torch.optim.Muon(inner, lr=0.0, weight_decay=_DECAY, adjust_lr_fn="match_rms_adamw"),
+            Muon(inner, _DECAY),
         )
 
     def set_rate(self, rate: float) -> None:
