@@ -34,6 +34,7 @@ _CALLS_SECONDS = 1  # all calls of a function that is worth it take milliseconds
 _MEMORY = 2_000_000_000
 _LARGEST_FILE = 10_000_000  # pytest catches what is printed in a file
 _LARGEST_ANSWER = 1_000_000
+_MOST_FILES = 256  # that are open when a child begins
 # Parts of pytest that change nothing of what is printed; asking each of them is half of a short run.
 _NEEDLESS = (
     "cacheprovider", "doctest", "junitxml", "pastebin", "faulthandler", "stepwise", "logging", "recwarn", "monkeypatch",
@@ -150,6 +151,8 @@ def _child(work: Callable[[], Any], output: int, *, told: bool) -> None:
     printed = output if told else nowhere
     for number, to in enumerate((nowhere, printed, printed)):
         os.dup2(to, number)
+    os.closerange(3, output)
+    os.closerange(output + 1, _MOST_FILES)
     code = 70
     with contextlib.suppress(BaseException):
         answer = work()
@@ -182,6 +185,16 @@ def _in_child(work: Callable[[], Any], *, told: bool) -> tuple[int, bytes]:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), got
 
 
+def _results(code: int, answered: bytes) -> dict[str, Any]:
+    """What a child that made calls answered; some code ends its process in the middle of an answer."""
+    if code or not answered:
+        return {"killed": code < 0}
+    try:
+        return {"results": json.loads(answered)}
+    except ValueError:
+        return {"killed": True}
+
+
 def _load_pytest() -> None:
     """Load once, for all children, what a run of pytest loads."""
     from _pytest.config import get_config
@@ -204,7 +217,7 @@ def serve() -> None:
         else:
             given = request["text"], request["name"], request["calls"]
             code, printed = _in_child(lambda given=given: call_all(*given), told=False)
-            answer = {"results": json.loads(printed)} if not code and printed else {"killed": code < 0}
+            answer = _results(code, printed)
         answering.write(json.dumps(answer) + "\n")
         answering.flush()
 

@@ -107,6 +107,15 @@ def test_code_that_hangs_or_kills_its_process_gives_nothing(runner: Runner) -> N
     assert runner.calls("def f():\n    return 5\n", "m", ["f()", "g()"]) == ["5", None]
 
 
+def test_code_that_writes_into_its_pipes_does_not_end_the_runner(runner: Runner) -> None:
+    noise = (
+        "import os\n\n\ndef f():\n    for number in range(3, 64):\n        try:\n            os.write(number, b'x')\n"
+    )
+    noise += "        except OSError:\n            pass\n    os._exit(0)\n"
+    assert runner.calls(noise, "m", ["f()"]) == []
+    assert runner.calls("def f():\n    return 5\n", "m", ["f()"]) == ["5"]
+
+
 def test_what_runs_there_writes_no_file(runner: Runner, tmp_path: Path) -> None:
     path = tmp_path / "file"
     text = f"def f():\n    with open({str(path)!r}, 'w') as file:\n        file.write('x')\n    return 1\n"
