@@ -80,9 +80,9 @@ class Stage:
 CURRICULUM = (
     Stage(0.03, {"repeat": 0.7, "drill": 0.3}),
     Stage(0.05, {"repeat": 0.3, "drill": 0.6, "text": 0.1}),
-    Stage(0.16, {"repeat": 0.05, "drill": 0.95}),
-    Stage(0.88, {"drill": 0.3, "session": 0.7}),
-    Stage(1.0, {"drill": 0.15, "session": 0.85}, whole=True),
+    Stage(0.38, {"repeat": 0.05, "drill": 0.95}),
+    Stage(0.8, {"drill": 0.55, "session": 0.45}),
+    Stage(1.0, {"drill": 0.2, "session": 0.8}, whole=True),
 )
 """First how to copy, then how code reads and how to change a line, then whole sessions."""
 

@@ -103,20 +103,20 @@ def write_model(
     writer.close()
 
 
-def save_weights(path: Path, shape: Shape, weights: Weights) -> None:
-    """Keep weights and shape in one file; the old one stays until the new one is whole."""
+def save_weights(path: Path, shape: Shape, weights: Weights, *, half: bool = False) -> None:
+    """Keep weights and shape in one file, with ``half`` in 16 bits; the old one stays until the new one is whole."""
     draft = path.with_suffix(".tmp.npz")
-    arrays: dict[str, Any] = {"shape": np.frombuffer(json.dumps(asdict(shape)).encode(), np.uint8), **weights}
-    np.savez(draft, **arrays)
+    kept = {name: array.astype(np.float16) for name, array in weights.items()} if half else weights
+    arrays: dict[str, Any] = {"shape": np.frombuffer(json.dumps(asdict(shape)).encode(), np.uint8), **kept}
+    (np.savez_compressed if half else np.savez)(draft, **arrays)
     draft.replace(path)
 
 
 def load_weights(path: Path) -> tuple[Shape, dict[str, Array]]:
-    """What ``save_weights`` kept."""
+    """What ``save_weights`` kept, in 32 bits."""
     with np.load(path) as file:
-        weights = {name: file[name] for name in file.files}
-    shape = Shape(**json.loads(weights.pop("shape").tobytes()))
-    return shape, weights
+        shape = Shape(**json.loads(file["shape"].tobytes()))
+        return shape, {name: file[name].astype(np.float32) for name in file.files if name != "shape"}
 
 
 def main() -> None:

@@ -151,3 +151,13 @@ def test_weights_and_shape_are_kept_together(tmp_path: Path, shape: Shape) -> No
     assert found == shape
     assert loaded.keys() == made.keys()
     assert all(np.array_equal(loaded[name], made[name]) for name in made)
+
+
+def test_weights_can_be_kept_in_16_bits(tmp_path: Path, shape: Shape) -> None:
+    made = weights(shape)
+    save_weights(tmp_path / "w.npz", shape, made, half=True)
+    _, loaded = load_weights(tmp_path / "w.npz")
+    assert all(loaded[name].dtype == np.float32 for name in made)
+    assert all(np.allclose(loaded[name], made[name], rtol=1e-3, atol=1e-6) for name in made)
+    save_weights(tmp_path / "whole.npz", shape, made)
+    assert (tmp_path / "w.npz").stat().st_size < 0.6 * (tmp_path / "whole.npz").stat().st_size
