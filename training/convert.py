@@ -5,6 +5,8 @@ or shifted on the way: llama.cpp takes projections as (out, in), rotates the two
 and Gemma 4's norms are factors themselves, not differences from one as Gemma 3's are.
 
     python -m training.convert --weights run/target.npz --vocabulary run/vocabulary.gguf --out run/target.gguf
+
+With a name that ends with .npz for ``--out`` it keeps the weights themselves, in 16 bits, for a training to go on from.
 """
 
 from __future__ import annotations
@@ -123,14 +125,20 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--vocabulary", type=Path, required=True, help="a GGUF file that holds the vocabulary")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--vocabulary", type=Path, help="a GGUF file that holds the vocabulary, for a model file")
+    parser.add_argument("--out", type=Path, required=True, help="a model file, or *.npz for the weights in 16 bits")
     parser.add_argument("--name", default="Gemma 4 nano")
     parser.add_argument("--type", choices=["F32", "Q8_0", "Q4_0"], default="Q8_0")
     args = parser.parse_args()
-    vocabulary = read_vocabulary(args.vocabulary)
-    write_model(args.out, args.name, load_weights(args.weights), vocabulary, GGMLQuantizationType[args.type])
-    print(json.dumps({"file": args.out.name, "type": args.type, "bytes": args.out.stat().st_size}))
+    model, kind = load_weights(args.weights), args.type
+    if args.out.suffix == ".npz":
+        kind = "F16"
+        save_weights(args.out, *model, half=True)
+    elif args.vocabulary is None:
+        parser.error("a model file needs --vocabulary")
+    else:
+        write_model(args.out, args.name, model, read_vocabulary(args.vocabulary), GGMLQuantizationType[kind])
+    print(json.dumps({"file": args.out.name, "type": kind, "bytes": args.out.stat().st_size}))
 
 
 if __name__ == "__main__":

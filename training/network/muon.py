@@ -57,11 +57,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """The nearest matrices whose singular values are about 1 (0.7 to 1.2), (count, rows, columns).
-
-    The power of two matrices is on their shorter side.
-    """
-    tall = matrices.shape[1] > matrices.shape[2]
+    """The nearest matrices whose singular values are about 1 (0.7 to 1.2); both are (count, rows, columns)."""
+    tall = matrices.shape[1] > matrices.shape[2]  # products of rows by rows are then the larger ones
     found = matrices.mT if tall else matrices
     found = found / found.norm(dim=(1, 2), keepdim=True).clamp(min=_EPSILON)
     first, third, fifth = _FACTORS
