@@ -6,12 +6,13 @@ import asyncio
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.backend import Backend
+from inference.backend import Backend, Batch
 from inference.client import HostedEngine, HostWays
 from inference.host import EngineHost, HostOptions
 from inference.host_files import HostFiles, listen, open_folder
@@ -22,8 +23,29 @@ BUILD = "of today"
 ENDLESS = 1_000_000
 
 
+DECODE_SECONDS = 0.0005
+
+
+class PacedBackend(LedgerBackend):
+    """Takes time for a decode in which other threads can run, as llama.cpp does.
+
+    One that never lets go makes events faster than any loop can pass them on, and nothing else is answered.
+    """
+
+    def decode(self, batch: Batch) -> None:
+        time.sleep(DECODE_SECONDS)
+        super().decode(batch)
+
+
+_ROOMY = LedgerShape(n_ctx=ENDLESS, n_sequences=4)
+
+
 def roomy(_: LoadProgress) -> Backend:
-    return LedgerBackend(LedgerShape(n_ctx=ENDLESS, n_sequences=4))
+    return LedgerBackend(_ROOMY)
+
+
+def paced(_: LoadProgress) -> Backend:
+    return PacedBackend(_ROOMY)
 
 
 @dataclass
@@ -31,7 +53,7 @@ class HostThreads:
     """Starts hosts when clients want them. ``launches`` counts them; ``load`` gives the next one its backend."""
 
     files: HostFiles
-    load: Callable[[LoadProgress], Backend] = roomy
+    load: Callable[[LoadProgress], Backend] = paced
     idle_seconds: float = 60.0
     build: str = BUILD
     launches: int = 0

@@ -80,6 +80,7 @@ def test_a_hosted_engine_says_and_generates_what_one_in_this_process_does(thread
         return facts, events
 
     kinds = (TokensDecoded, BranchDecoded, Scored)
+    threads.load = roomy  # how tokens share events depends on the pace
     hosted = asyncio.run(use(threads.client()))
     assert hosted == asyncio.run(use(InProcessEngine(roomy)))
     assert all(hosted[1])
