@@ -30,7 +30,8 @@ from typing import Any, Self
 
 _ROOT = Path(__file__).resolve().parents[1]
 _CHILD_SECONDS = 6
-_CALLS_SECONDS = 1  # all calls of a function that is worth it take milliseconds
+_CALLS_SECONDS = 1  # of computing; all calls of a function that is worth it take milliseconds
+_WAITING_SECONDS = 2  # calls may not wait for long, be it asleep or for something that never comes
 _MEMORY = 2_000_000_000
 _LARGEST_FILE = 10_000_000  # pytest catches what is printed in a file
 _LARGEST_ANSWER = 1_000_000
@@ -146,7 +147,7 @@ def _child(work: Callable[[], Any], output: int, *, told: bool) -> None:
     largest = _LARGEST_FILE if told else 0
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    signal.alarm(_CHILD_SECONDS)
+    signal.alarm(_CHILD_SECONDS if told else _WAITING_SECONDS)
     nowhere = os.open(os.devnull, os.O_RDWR)
     printed = output if told else nowhere
     for number, to in enumerate((nowhere, printed, printed)):
