@@ -30,11 +30,13 @@ _GRACE_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Budgets of one run; None is unlimited. ``tokens`` counts generated ones."""
+    """Budgets of one run; None is unlimited. ``tokens`` counts generated ones, ``failures`` turns in a row whose calls
+    all failed."""
 
     turns: int | None = None
     tokens: int | None = None
     seconds: float | None = None
+    failures: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Run:
         self._grace = 0.0
         self._end: RunEnd | None = None
         self._at_start = True  # nothing came of any call
+        self._failures = 0  # turns in a row
         self.turns = 0
         self.usage = Usage()
         self.answer = ""
@@ -97,6 +100,7 @@ class Run:
             (limits.turns, self.turns),
             (limits.tokens, self.usage.decoded_tokens),
             (limits.seconds, self.seconds),
+            (limits.failures, self._failures),
         )
         over = any(limit is not None and used >= limit for limit, used in budgets)
         return self._end or (RunEnd.LIMIT if over else None)
@@ -136,6 +140,7 @@ class Run:
             if results:
                 self._parts.transcript.expect_results(results)
             results.append(await self._use_tool(call, results))
+        self._failures = self._failures + 1 if all(result.is_error for result in results) else 0
         self._at_start = self._at_start and all(map(self._came_to_nothing, results))
         await self._parts.ready()  # while tools worked its process may have ended
         self._parts.transcript.add_results(results)

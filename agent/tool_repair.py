@@ -25,6 +25,7 @@ from tools.text import decode
 
 # Turns of one try with tools; a model that needs more is lost, and a fresh start serves it better.
 _TOOL_TURNS = 16
+_TOOL_FAILURES = 4  # in a row: who makes the fifth edit that cannot be made, too
 _PLACE_ANSWERS = 8  # of which one that changes its place anew is tested, while asking takes no longer than the tests
 # Who draws what was tried before draws the next time from a flatter distribution; this much a time, and in all.
 _WARMER, _WARMEST = 0.1, 0.6
@@ -87,7 +88,8 @@ class ToolRepair(Repair):
         """What is changed after one run of the loop; drawn from a flatter distribution the more was ``repeated``."""
         warmer = min(_WARMEST, _WARMER * max(0, repeated))
         response = ResponseOptions(attempt.max_tokens, attempt.temperature, attempt.seed, warmer=warmer)
-        limits = Limits(turns=1 if place else _TOOL_TURNS, seconds=None if seconds == float("inf") else seconds)
+        time_left = None if seconds == float("inf") else seconds
+        limits = Limits(1 if place else _TOOL_TURNS, seconds=time_left, failures=_TOOL_FAILURES)
         text = self._begin(attempt)
         first = replace(response, quotable=self._quotable(place))
         began = time.monotonic()

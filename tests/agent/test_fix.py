@@ -340,6 +340,17 @@ def test_a_model_whose_edit_was_refused_can_still_only_quote_the_files_that_it_i
     assert held == [True, True, False, False], "a command that failed may have changed files all the same"
 
 
+def test_a_model_whose_edits_are_refused_again_and_again_starts_afresh(tmp_path: Path) -> None:
+    repair = Repair(tmp_path)
+    broken = [
+        {"find": "line.quantity > BULK", "replace": f"line.quantity > {'(' * count}BULK"} for count in (1, 2, 3, 4)
+    ]
+    refused = [Scripted(calls=(Call("edit", {"path": ENOUGH["path"], "replacements": [each]}),)) for each in broken]
+    good = [Scripted(calls=(Call("edit", ENOUGH),)), Scripted("The bound was wrong.")]
+    outcome = repair.run([*refused, *good], FixOptions(COMMAND, attempts=2), direct=False)
+    assert (outcome.green, outcome.attempts) == (True, 2)
+
+
 def test_a_model_that_is_told_what_still_fails_can_only_quote_the_files_as_they_are_now(tmp_path: Path) -> None:
     repair = Repair(tmp_path)
     less = {"find": "line.quantity > BULK", "replace": "line.quantity < BULK"}

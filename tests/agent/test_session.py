@@ -155,6 +155,15 @@ def test_the_limit_of_turns_ends_the_run_with_its_results_delivered(tmp_path: Pa
     assert finished(run(session, "more")).text == "never asked"
 
 
+def test_the_limit_of_failures_counts_turns_in_a_row_in_which_nothing_succeeded(tmp_path: Path) -> None:
+    wrong = [Scripted(calls=(Call("missing", {"number": number}),)) for number in range(4)]
+    half = Scripted(calls=(Call("missing"), NOTE))
+    model = ScriptedModel([wrong[0], half, *wrong[1:3], Scripted("never asked")])
+    events = run(Stage(tmp_path, [FakeTool()]).session(model), options=RunOptions(Limits(failures=2)))
+    assert finished(events).end is RunEnd.LIMIT
+    assert model.responses_left == 1
+
+
 def test_the_limit_of_tokens_shortens_the_response_and_ends_the_run(tmp_path: Path) -> None:
     model = ScriptedModel([Scripted("x" * 40, calls=(NOTE,)), Scripted("never asked")])
     options = RunOptions(Limits(tokens=10), ResponseOptions(max_tokens=100))
